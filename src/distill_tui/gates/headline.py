@@ -1,4 +1,4 @@
-"""The one metric that stands for a play's quality: of sets and scores what its gate judges, else the share right."""
+"""The one metric that stands for a play's quality: what its gate judges."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ SHARES = (*QUALITY, Metric.WITHIN_ONE)  # written as percent
 
 def metric_of(gate: Gate | None, task: Task) -> Metric:
     """Return the metric of a play: of its binding criterion on quality, else of the first that counts."""
-    if task not in FIRST:
-        return Metric.ACCURACY
     known = (*QUALITY, *(each for each in SCORED if each not in BY_LABEL))
     found = [each for each in (gate.criteria if gate is not None else ()) if each.counts and each.metric in known]
     found.sort(key=lambda each: (not each.binding, each.scope != ALL))
-    return found[0].metric if found else FIRST[task]
+    return found[0].metric if found else FIRST.get(task, Metric.ACCURACY)
 
 
 def metric_in(criteria: Iterable[Mapping[str, object]], task: Task) -> Metric:

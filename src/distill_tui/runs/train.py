@@ -182,6 +182,7 @@ def validated(claimed: Work, kept: Arm[Any], others: dict[str, Arm[Any]], materi
     right = sum(record.student[at] == record.truth[at] for at in counted)
     metric = metric_of(gate, record.task)
     by_gate = metric not in QUALITY and gate is not None and record.truth is record.gold
+    score = values(metric, gate, record).student if by_gate and gate is not None else None
     agrees = [
         student == teacher for student, teacher in zip(record.student, record.teacher, strict=True) if teacher >= 0
     ]
@@ -193,8 +194,8 @@ def validated(claimed: Work, kept: Arm[Any], others: dict[str, Arm[Any]], materi
         failures=failures,
         findings=(*controls.findings(record), *_same_rows(record)),
         deferred_below=record.deferred_below,
-        judged=metric.value if by_gate else "",
-        judged_score=values(metric, gate, record).student if by_gate and gate is not None else None,
+        judged="" if score is None else metric.value,
+        judged_score=score,
         validation=claimed.project.artifacts.store_bytes(record.to_json().encode()),
     )
 

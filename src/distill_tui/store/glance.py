@@ -177,6 +177,11 @@ STALE = f"""(play_card.seq IS NULL
         (SELECT coalesce(max(seq), 0) FROM audit WHERE audit.play_id IS NULL AND action IN ({_ROSTER}))
     OR play_card.head IS NOT (SELECT digest FROM audit WHERE audit.seq = play_card.seq))"""
 
+# Metrics of answers that are not the share of right ones; the headline of a play may be one of them.
+_SCORED = ", ".join(
+    f"'{each}'" for each in (Metric.MACRO_F1, Metric.MICRO_F1, Metric.FIELD_F1, Metric.CHRF, Metric.BRIER)
+)
+
 AGE = f"{STALE}, edition, {FILES}"  # what `is_stale` asks of a play and its card
 
 _CARDS = f"""
@@ -184,8 +189,10 @@ SELECT {AGE},
     play.id, name, play.kind, stage, play.round, stage_since, summary, roles, quality, saves, passed, signed_off, word,
     words, next_step, waits_for, refresh_due, run.id, run.kind, run.status, run.step, run.total,
     (SELECT currency FROM project),
-    CASE WHEN quality IS NOT NULL AND play.task IN ('multilabel', 'score') THEN
-        (SELECT play.task || ' ' || json_extract(content, '$.criteria') FROM gate WHERE gate.play_id = play.id) END
+    CASE WHEN quality IS NOT NULL THEN
+        (SELECT play.task || ' ' || json_extract(content, '$.criteria') FROM gate WHERE gate.play_id = play.id
+            AND (play.task IN ('multilabel', 'score') OR EXISTS (SELECT 1 FROM json_each(content, '$.criteria')
+                WHERE json_extract(value, '$.metric') IN ({_SCORED})))) END
 FROM play
 LEFT JOIN play_card ON play_card.play_id = play.id
 LEFT JOIN run ON run.id = coalesce(
@@ -229,7 +236,7 @@ def _card(row: tuple[Any, ...], known: dict[str, dict[Role, str]]) -> Card:
 @lru_cache
 def _measure(judged: str) -> str:
     """Return the metric of a play, by its task and the criteria of its gate; empty for the share of right answers."""
-    headline = import_module("distill_tui.gates.headline")  # a board without sets and scores does without the gate
+    headline = import_module("distill_tui.gates.headline")  # a board of shares of right answers does without the gate
     task, _, criteria = judged.partition(" ")
     metric = headline.metric_in(json.loads(criteria), Task(task))
     return "" if metric in (Metric.ACCURACY, Metric.AGREEMENT) else str(metric)
