@@ -31,7 +31,7 @@ from distill_tui.spec import Spec
 from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Task
 from distill_tui.training import thresholds
 
-LESSONS, CALLS = 8_000, 6_000  # packages that the teacher learns from, and the play's
+LESSONS, CALLS = 8_000, 16_000  # packages that the teacher learns from, and the play's
 MARKED = 3  # of the play's packages every third was tagged by people
 GATE = Gate(
     criteria=(
@@ -51,7 +51,7 @@ GATE = Gate(
     ),
 )
 ABOUT = "Give a Debian package its tags by its name and its short description."
-SPEC = {"student": "static", "epochs": 60, "patience": 5, "learning_rate": 0.01, "batch_size": 64}
+SPEC = {"student": "ngram", "epochs": 30, "patience": 5, "alpha": 0.9}
 
 
 def answered(lessons: list[dict[str, Any]], play: list[dict[str, Any]]) -> list[dict[str, Any]]:
