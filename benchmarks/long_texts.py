@@ -1,6 +1,6 @@
 """What long texts cost: seconds and memory of every kind of student and local teacher, by the length of a text.
 
-    python benchmarks/long_texts.py [--words 400,1600,6400]
+    python benchmarks/long_texts.py [--words 400,1600,6400] [--only student]
 
 Each line is one text, or for training one step on a batch of eight, in a process of its own: seconds per 1,000 words
 and memory above what the process holds once the model is loaded, and both next to those of the shortest text. Linear
@@ -50,6 +50,7 @@ TRAINING = ("train static, whole", "train scratch, windows")
 def main() -> None:
     parser = shared.parser(__doc__)
     parser.add_argument("--words", default="400,1600,6400", help="the lengths of the text, in words")
+    parser.add_argument("--only", default="", help="the lines whose name has this in it")
     parser.add_argument("--one", nargs=3, metavar=("FOLDER", "KIND", "WORDS"), help="measure one line, in this process")
     options = parser.parse_args()
     if options.one:
@@ -60,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         make(Path(name), text(max(lengths)))
         print(f"  {'':42} {'words':>7} {'s per 1,000 words':>18} {'ratio':>6} {'MB':>7} {'ratio':>6}  words' ratio")
-        for kind in (*KINDS, *TEACHERS, *TRAINING):
+        for kind in (each for each in (*KINDS, *TEACHERS, *TRAINING) if options.only in each):
             first: list[float] = []
             for words in lengths:
                 seconds, megabytes = child(name, kind, words)
