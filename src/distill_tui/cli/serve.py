@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from decimal import Decimal, InvalidOperation
@@ -13,13 +14,15 @@ import click
 
 from distill_tui import actions
 from distill_tui.bundles import export
+from distill_tui.bundles import gguf as gguf_of
 from distill_tui.cli.call import Call, InputError, UsageError, reading
 from distill_tui.cli.exits import BAD_INPUT, DONE, PROGRAM
 from distill_tui.cli.options import AT_LEAST_1, FILE, OneOf, command, play, stacked
+from distill_tui.dataset import frozen
 from distill_tui.rules import requests, restored
 from distill_tui.rules.objection import Refused
 from distill_tui.serving import command as command_of
-from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, TeacherFault
+from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, Split, TeacherFault
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
@@ -200,23 +203,74 @@ def serve_mode(call: Call, mode: ServingMode, message: str, **words: Any) -> Non
 @play
 @click.argument("folder", metavar="DIR", type=FILE, help="where the folder is made, like `bundles`")
 @click.option("--bundle", metavar="N", type=int, help="its number, as `live` shows it (default: the live one)")
-def bundle_export(call: Call, folder: str, bundle: int | None) -> None:
-    exported(call, Path(folder), bundle)
+@click.option(
+    "--gguf", metavar="COMMAND", help="also make a GGUF of its language model, with llama.cpp's convert_hf_to_gguf.py"
+)
+@click.option("--gguf-type", metavar="TYPE", default="f16", help="of a GGUF: the converter's --outtype")
+@click.option(
+    "--runtime",
+    metavar="COMMAND",
+    default="",
+    show_default=False,
+    help="of a GGUF: the server that must load it, with llama-server's options (default: the one that is installed)",
+)
+@click.option("--rows", metavar="N", type=AT_LEAST_1, default=100, help="of a GGUF: validation rows that it answers")
+@click.option(
+    "--least", metavar="SHARE", default="0.99", help="of a GGUF: the share of them that it answers as the student does"
+)
+def bundle_export(
+    call: Call, folder: str, bundle: int | None, gguf: str | None, gguf_type: str, runtime: str, rows: int, least: str
+) -> None:
+    wanted = None if gguf is None else gguf_of.Wanted(gguf, gguf_type, runtime, rows, _share(least))
+    exported(call, Path(folder), bundle, wanted)
 
 
-def exported(call: Call, into: Path, number: int | None = None) -> None:
-    """Copy a bundle of the play and print where it is. Raises InputError, UsageError."""
+def _share(text: str) -> Decimal:
+    try:
+        share = Decimal(text)
+    except InvalidOperation:
+        share = Decimal(-1)
+    if not 0 <= share <= 1:
+        raise UsageError(f"--least is {visible(text)}; it is a share from 0 to 1, like 0.99.")
+    return share
+
+
+def exported(call: Call, into: Path, number: int | None, wanted: gguf_of.Wanted | None) -> None:
+    """Copy a bundle of the play, with a GGUF file next to it where one is wanted. Raises InputError, UsageError."""
     dossier = call.dossier()
-    wanted = dossier.live if number is None else next((b for b in dossier.bundles if b.id == number), None)
-    if wanted is None and number is None:
+    bundle = dossier.live if number is None else next((b for b in dossier.bundles if b.id == number), None)
+    if bundle is None and number is None:
         raise InputError(f"No student of {call.play} has shipped yet; `{PROGRAM} ship {call.play}` ships one.")
-    if wanted is None:
+    if bundle is None:
         raise UsageError(f"Bundle {number} does not exist; bundles: {', '.join(str(b.id) for b in dossier.bundles)}.")
-    trouble = call.project.artifacts.trouble(wanted.digest)
+    trouble = call.project.artifacts.trouble(bundle.digest)
     if trouble:
         raise InputError(trouble)
-    name = export.name_of(dossier.play.name, wanted.round)
+    source, name = call.project.artifacts.path(bundle.digest), export.name_of(dossier.play.name, bundle.round)
+    file, known, there = into / f"{name}.gguf", dict[str, Any](), (into / name).exists()
     with reading():
-        target = export.export(call.project.artifacts.path(wanted.digest), into, name)
+        target = export.export(source, into, name)
+        if wanted is not None:
+            try:
+                made = gguf_of.make(target, _validation_texts(call, source, wanted.rows), wanted, file)
+            except ValueError:
+                if not there:
+                    shutil.rmtree(target)
+                raise
+            known["gguf"] = {"file": str(file), **made}
     call.talk(f"Answer with it: `{PROGRAM} predict {target} TEXT`.")
-    call.data({"bundle": wanted.id, "digest": wanted.digest, "folder": str(target)}, [visible(str(target))])
+    lines = [str(target), *([str(file), known["gguf"]["statement"]] if known else [])]
+    call.data({"bundle": bundle.id, "digest": bundle.digest, "folder": str(target), **known}, [*map(visible, lines)])
+
+
+def _validation_texts(call: Call, bundle: Path, rows: int) -> list[str]:
+    """Read the inputs of some validation rows of the data set that a bundle's student was trained on."""
+    digest = json.loads((bundle / "recipe.json").read_text(encoding="utf-8"))["data"]
+    data = next((each for each in call.dossier().data_sets if each.digest == digest), None)
+    if data is None:
+        raise InputError("The data set that this bundle's student was trained on is not in the project.")
+    trouble = call.project.artifacts.trouble(data.artifact)
+    if trouble:
+        raise InputError(trouble)
+    found = frozen.load(call.project.artifacts.path(data.artifact), Split.VALIDATION)
+    return [text for _, text in sorted(zip(found.digests, found.inputs, strict=True))][:rows]
