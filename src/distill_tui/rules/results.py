@@ -58,7 +58,7 @@ class Validation:
     findings: tuple[str, ...]
     validation: str  # digest of the record with every answer
     deferred_below: int = 0  # in 1/10,000: requests with less confidence go back to the teacher
-    judged: str = ""  # the metric that the gate judges, if it is no share of right answers and the rows have gold
+    judged: str = ""  # the metric that the gate judges, where it is not accuracy or agreement and rows have gold
     judged_score: float | None = None  # on that metric's own scale
 
     @property
