@@ -1,10 +1,11 @@
 """The gateway next to the student alone and next to LiteLLM's proxy: one run, the same two cores, `wrk` as the client.
 
-    python benchmarks/serving.py [--litellm PROGRAM] [--seconds N] [--student ngram]
+    python benchmarks/serving.py [--litellm PROGRAM] [--seconds N] [--students ngram,scratch]
 
 `wrk` (a package of most systems) must be installed. LiteLLM is measured where its program is named; install it in an
 environment of its own: pip install 'litellm[proxy]'. The teacher is a small server on loopback that answers at once, so
-that what is measured is the proxy. Each figure is the middle of three runs, taken in turns; at half load, of five.
+that what is measured is the proxy. Each figure is the middle of three runs, taken in turns; at half load, of
+five, each next to the student alone in a process that is asked at the same rate (`at_rate`).
 `--soak SECONDS` asks an n-gram student for so long instead, and prints memory and log.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import math
 import os
@@ -34,6 +36,7 @@ from paced import texts
 from distill_tui.bundles.student import BundledStudent
 from distill_tui.serving import guard, server
 from distill_tui.serving.stand import BundleSource, Stand
+from distill_tui.serving.students import BATCH
 from distill_tui.spec import Spec
 from distill_tui.terms import ServingMode, Task
 from distill_tui.training import students
@@ -230,6 +233,36 @@ def alone(folder: Path) -> dict[str, float]:
     return found | {"rps": 1000 / statistics.mean(took), "batched_rps": batched}
 
 
+def at_rate(folder: Path, rate: float, seconds: float) -> dict[str, float]:
+    """The student alone in this process, asked at a fixed rate; milliseconds from when each text was due.
+
+    It takes together what is due once it is free, as at the gateway; one by one where its form answers so.
+    """
+    opened, some = students.open_folder(folder, threads=1, max_tokens=64), texts(5000)
+    for text in some[:50]:
+        opened.ask(text)
+    gc.collect()
+    gc.freeze()
+    most, whole, took = 1 if opened.one_by_one else BATCH, round(rate * seconds), list[float]()
+    begun = time.perf_counter()
+    while (done := len(took)) < whole:
+        time.sleep(max(0.0, done / rate - (time.perf_counter() - begun)))
+        due = min(whole, done + most, int((time.perf_counter() - begun) * rate) + 1)
+        opened.ask_all([some[number % len(some)] for number in range(done, due)])
+        now = time.perf_counter() - begun
+        took += [1000 * (now - number / rate) for number in range(done, due)]
+    ranked = sorted(took)
+    return {f"own_p{part}_ms": ranked[part * whole // 100] for part in (50, 99)}
+
+
+def side_by_side(port: int, folder: Path, rate: float, seconds: int) -> dict[str, float]:
+    """Ask the student alone, then the gateway, at the same rate; what the second takes more than the first."""
+    words = [sys.executable, __file__, "at-rate", str(folder), str(rate), str(seconds)]
+    found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    found |= paced(port, rate, seconds)
+    return found | {f"over_p{part}_ms": found[f"p{part}_ms"] - found[f"own_p{part}_ms"] for part in (50, 99)}
+
+
 def memory(pid: int) -> int:
     found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) // 1024 if found else 0
@@ -258,6 +291,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["gateway"]:
         gateway(int(sys.argv[2]), *sys.argv[3:7])
+        return
+    if sys.argv[1:2] == ["at-rate"]:
+        print(json.dumps(at_rate(Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))))
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("--litellm", help="the program `litellm` of an environment of its own")
@@ -310,11 +346,11 @@ def main() -> None:
                 paused = one["p50_ms"] - own["p50_after_a_pause_ms"]
                 print(f"{kind}: over its own time after a pause of {1000 * PAUSE} ms, p50 {paused:.2f} ms")
                 most = middle(partial(paced, port, math.inf, given.seconds))["rps"]
-                half = middle(partial(paced, port, most / 2, given.seconds), 5)
+                half = middle(partial(side_by_side, port, student, most / 2, given.seconds), 5)
                 over_half = half["p50_ms"] - own["p50_ms"], half["p99_ms"] - own["p99_ms"]
                 print(
-                    f"{kind} at half of {most:.0f} a second: {half}; overhead p50 {over_half[0]:.2f} ms, "
-                    f"p99 {over_half[1]:.2f} ms"
+                    f"{kind} at half of {most:.0f} a second: {half}; over one at a time without a pause "
+                    f"p50 {over_half[0]:.2f} ms, p99 {over_half[1]:.2f} ms"
                 )
                 bare = middle(partial(paced, upstream, most / 2, given.seconds), 1)
                 print(f"{kind}: of this, the client and the machine in front of a server that answers at once: {bare}")
