@@ -255,12 +255,43 @@ def at_rate(folder: Path, rate: float, seconds: float) -> dict[str, float]:
     return {f"own_p{part}_ms": ranked[part * whole // 100] for part in (50, 99)}
 
 
-def side_by_side(port: int, folder: Path, rate: float, seconds: int) -> dict[str, float]:
-    """Ask the student alone, then the gateway, at the same rate; what the second takes more than the first."""
+def side_by_side(port: int, gateway: int, folder: Path, rate: float, seconds: int) -> dict[str, float]:
+    """Ask the student alone, the gateway, and the gateway with a core of its own, at the same rate.
+
+    `over` is what the gateway takes more than the student alone.
+    """
     words = [sys.executable, __file__, "at-rate", str(folder), str(rate), str(seconds)]
     found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     found |= paced(port, rate, seconds)
-    return found | {f"over_p{part}_ms": found[f"p{part}_ms"] - found[f"own_p{part}_ms"] for part in (50, 99)}
+    with apart(gateway):
+        found |= {f"apart_{name}": value for name, value in paced(port, rate, seconds).items() if name[0] == "p"}
+    for part in ("p50_ms", "p99_ms"):
+        found[f"over_{part}"] = found[part] - found[f"own_{part}"]
+        found[f"over_apart_{part}"] = found[f"apart_{part}"] - found[f"own_{part}"]
+    return found
+
+
+@contextmanager
+def apart(gateway: int) -> Iterator[None]:
+    """Keep a gateway to the last core, and its student and this benchmark's client to the others.
+
+    Where cores share no cache, as in some virtual machines, Linux may leave all three on one for a long time.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    students_of = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
+    places = {gateway: cores[-1:], os.getpid(): cores[:-1]} | {int(each): cores[:-1] for each in students_of}
+    try:
+        for pid, its in places.items():
+            _keep(pid, its)
+        yield
+    finally:
+        for pid in places:
+            _keep(pid, cores)
+
+
+def _keep(pid: int, cores: list[int]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def memory(pid: int) -> int:
@@ -346,7 +377,7 @@ def main() -> None:
                 paused = one["p50_ms"] - own["p50_after_a_pause_ms"]
                 print(f"{kind}: over its own time after a pause of {1000 * PAUSE} ms, p50 {paused:.2f} ms")
                 most = middle(partial(paced, port, math.inf, given.seconds))["rps"]
-                half = middle(partial(side_by_side, port, student, most / 2, given.seconds), 5)
+                half = middle(partial(side_by_side, port, pid, student, most / 2, given.seconds), 5)
                 over_half = half["p50_ms"] - own["p50_ms"], half["p99_ms"] - own["p99_ms"]
                 print(
                     f"{kind} at half of {most:.0f} a second: {half}; over one at a time without a pause "
