@@ -13,6 +13,7 @@ from distill_tui import actions
 from distill_tui.bundles import student
 from distill_tui.digests import digest_of
 from distill_tui.gates.gate import Criterion
+from distill_tui.rules.objection import Refused
 from distill_tui.rules.requests import ServeMode
 from distill_tui.serving import feed
 from distill_tui.serving.request import PARTS, part
@@ -100,6 +101,22 @@ def test_a_rollback_changes_the_bundle_under_load_and_nothing_later_comes_from_t
         found.until(lambda: (ask(), time.monotonic() > at + 1.5)[1])
     assert {status for _, status, _ in answers} == {200}  # no request is lost
     assert max((ended - at for ended, _, bundle in answers if bundle == live.digest), default=0) < 1
+    play.project.close()
+
+
+def test_a_sign_off_that_is_withdrawn_during_a_refresh_ends_it_within_a_second(
+    tmp_path: Path, teacher: TeacherServer
+) -> None:
+    play = served.refreshed(tmp_path)
+    mode(play, EVERY)
+    with serving(gateway.of_play(play.path), teacher=teacher.url) as found:
+        found.until(lambda: route(found) == "student")
+        actions.withdraw(play.project, play.id, play.by("vera"), "I misread it.", key=play.key("vera"))
+        assert found.until(lambda: route(found) == "teacher") < 1
+        found.until(lambda: "vera withdrew the sign-off of bundle 1" in str(found.health()["wrong"]))
+        found.until(lambda: bool((s := play.project.dossier(1).serving) and s.fell_back))
+        with pytest.raises(Refused, match="withdrew the sign-off"):  # nor does a person go forward without one
+            mode(play, EVERY)
     play.project.close()
 
 

@@ -40,8 +40,8 @@ def copy_to(folder: Path) -> real_play.Play:
     return real_play.opened(folder / "team")
 
 
-def with_two_bundles(folder: Path) -> real_play.Play:
-    """Return a copy of the shipped play after a refresh that shipped too, on other inputs of the same words."""
+def refreshed(folder: Path) -> real_play.Play:
+    """Return a copy of the shipped play with a refresh to decide on, of other inputs of the same words."""
     play = copy_to(folder)
     project, number, dan = play.project, play.id, play.by("dan")
     known = {word for words in real_play.WORDS.values() for word in words}
@@ -58,6 +58,12 @@ def with_two_bundles(folder: Path) -> real_play.Play:
         real_play.finished(project, actions.start_run(project, number, dan, SPEC))
         real_play.finished(project, actions.evaluate(project, number, dan))
         real_play.finished(project, actions.rehearse(project, number, play.by("olga")))
+    return play
+
+
+def with_two_bundles(folder: Path) -> real_play.Play:
+    """Return a copy of the shipped play after a refresh that shipped too."""
+    play = refreshed(folder)
     play.sign(comment="Read 30 more; fine.")
     play.ship()
     return play
