@@ -53,7 +53,7 @@ def by_threshold(view: View, width: int) -> Lines:
     columns = (
         Column("SURE AT LEAST", 13),
         Column("STUDENT", 7, right=True),
-        Column("AGREES (95% CI)", 17, 1, right=True),
+        Column("AGREES (95% CI)", 19, 1, right=True),
         Column("TOGETHER", 8, right=True),
         Column("COST/1k", 7, 2, right=True),
     )
