@@ -94,8 +94,11 @@ def _plain(one: Routing) -> dict[str, object]:
     return asdict(one.routes())
 
 
-def shown(play: real_play.Play, width: int) -> str:
+def shown(play: real_play.Play, width: int, *, all_agreed: bool = False) -> str:
     view = load(play.project, play.id, play.by("olga"))
+    if all_agreed and view.gateway is not None and view.gateway.routing is not None:
+        counts = replace(view.gateway.routing, agreed=view.gateway.routing.pairs)
+        view = replace(view, gateway=replace(view.gateway, routing=counts))
     return "\n".join(line.plain for line in live_tab.live(view, width))
 
 
@@ -113,7 +116,7 @@ def test_the_operators_tab_shows_what_a_shadow_learns(
             drawn = shown(play, width)
             assert "ROUTES BY THRESHOLD  60 requests, 60 pairs" in drawn and "all, in force" in drawn
             assert "WORST DISAGREEMENTS AT THE GATEWAY" in drawn and "→ teacher post" in drawn
-            assert "COST/1k" in drawn
+            assert "COST/1k" in drawn and "100.0% (94.0–100)" in shown(play, width, all_agreed=True)
         (card,) = glance.cards(play.path)
         assert card.per_minute == 60 and card.served.startswith("0% student, p95 ") and "today" in card.served
         assert card_text.card_line(card, 1, 40)[0][0].startswith("0% student, p95 ")

@@ -53,7 +53,7 @@ def by_threshold(view: View, width: int) -> Lines:
     columns = (
         Column("SURE AT LEAST", 13),
         Column("STUDENT", 7, right=True),
-        Column("AGREES (95% CI)", 19, 1, right=True),
+        Column("AGREES (95% CI)", 17, 1, right=True),
         Column("TOGETHER", 8, right=True),
         Column("COST/1k", 7, 2, right=True),
     )
@@ -71,8 +71,8 @@ def _row(point: RoutePoint) -> tuple[str | tuple[str, str], ...]:
     dash = show.glyph("dash")
     agrees = dash
     if point.agrees is not None:
-        bounds = f"{show.percent(point.lower).removesuffix('%')}–{show.percent(point.upper).removesuffix('%')}"
-        agrees = f"{show.percent(point.agrees)} ({bounds})"
+        lower, upper = (show.percent(each).removesuffix("%") for each in (point.lower, point.upper))
+        agrees = f"{show.percent(point.agrees)} ({lower}–{upper.replace('100.0', '100')})"  # as wide as its column
     name = f"{point.threshold:.2f}{' in force' if point.served else ''}" if point.threshold else "all"
     if point.served and not point.threshold:
         name = "all, in force"
