@@ -197,6 +197,10 @@ fuzz: $(READY)   ## 10,000 damaged requests in each wire format of the gateway, 
 fixture: $(READY)      ## write tests/fixtures for the present format of the project file, before it is released
 	@$(BIN)/python tests/test_releases.py
 
+.PHONY: fixture-elsewhere
+fixture-elsewhere: $(READY)  ## write what every other machine checks: a signed bundle, its data, and this machine's processor
+	@$(BIN)/python tests/test_elsewhere.py
+
 bench-rows: $(READY)     ## browse a million rows, compared with pandas
 	@$(BIN)/python benchmarks/rows.py $(ARGS)
 

@@ -143,6 +143,18 @@ def _probe(day: str, at: int, other: bool) -> Observation:
     return Observation(**_row(day, f"probe {at}", "a", "b" if other else "a", "", probe=1))  # type: ignore[arg-type]
 
 
+def probed(random: np.random.Generator, share: float, since: int) -> int:
+    """Ask a teacher's probe over a year; return the day on which the monitor names the teacher, or -1."""
+    monitor = observe.Monitor(observe.Plan({}, {}, 0, 2 * REFRESH_DAYS, ""), observe.Scored())
+    for day in range(0, YEAR, PROBE_EVERY):
+        answers = random.random(observe.PROBE_ROWS) < (share if day >= since else 0.0)
+        name = (FIRST + timedelta(day)).isoformat()
+        observe.feed(monitor, name, [_probe(name, at, bool(other)) for at, other in enumerate(answers)])
+        if monitor.teacher.group.alarm:
+            return day
+    return -1
+
+
 @dataclass
 class Life:
     """On which day each alarm of a life came; -1 where it did not."""
@@ -235,6 +247,14 @@ def main() -> None:
         lives = [lived((options.seed, 200 + round(100 * changed), life), setting) for life in range(options.lives // 2)]
         found = [late([getattr(life, name) for life in lives]) for name in ("teacher", "rows", "red")]
         print(f"{setting.name}: days until the probe names the teacher {found[0]}, amber {found[1]}, red {found[2]}")
+    if options.only in "the probe alone":
+        random = np.random.default_rng(options.seed)
+        still = [probed(random, observe.TEACHER_CHANGES, 0) for _ in range(10 * options.lives)]
+        print(f"the probe alone, 5% of answers otherwise all year, which is allowed: {share(still)} of lives")
+        for changed in (0.10, 0.15, 0.20, 0.30):
+            found = [probed(random, changed, CHANGE) for _ in range(10 * options.lives)]
+            named = f"{share(found)} of lives, days {late(found)}"
+            print(f"the probe alone, {100 * changed:.0f}% from day {CHANGE} on: {named}")
 
 
 if __name__ == "__main__":

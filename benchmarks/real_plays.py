@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -50,6 +50,8 @@ EASIER = Decimal("0.05")
 DEFERRED = Decimal("0.2")
 SPEC = {"hidden": 64, "epochs": 6, "controls": "", "threads": 1}
 Rows = list[dict[str, Any]]
+Counts = dict[str, dict[str, int]]
+Plays = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,26 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=shared.ROOT / "build" / "real_plays.jsonl")
     options = parser.parse_args()
     rows = [json.loads(line) for line in fetch.fetch(options.cache, print).read_text(encoding="utf-8").splitlines()]
-    options.kept.parent.mkdir(parents=True, exist_ok=True)
-    done = [json.loads(line) for line in options.kept.read_text().splitlines()] if options.kept.exists() else []
-    done = [play for play in done if play["play"] < options.plays]
-    for number in sorted(set(range(options.plays)) - {play["play"] for play in done}):
-        counts = judged(reserve(rows, number), np.random.default_rng(1_000 + number), options.splits)
-        done.append({"play": number, "counts": counts})
-        with options.kept.open("a") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-        print(f"play {number + 1} of {options.plays}", flush=True)
+    done = continued(
+        options.kept,
+        options.plays,
+        lambda number: judged(reserve(rows, number), np.random.default_rng(1_000 + number), options.splits),
+    )
     print()
     table(done)
+
+
+def continued(path: Path, plays: int, play: Callable[[int], Counts], task: str = "") -> Plays:
+    """Play and keep what is missing; return the counts of all plays, so that a run continues where one ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept: Plays = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = [each for each in kept if each["play"] < plays and each.get("task", "") == task]
+    for number in sorted(set(range(plays)) - {each["play"] for each in done}):
+        done.append({"play": number, "counts": play(number)} | ({"task": task} if task else {}))
+        with path.open("a") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+        print(f"{task} play {number + 1} of {plays}".lstrip(), flush=True)
+    return done
 
 
 # --- a play -----------------------------------------------------------------------------------------------------------
@@ -198,9 +209,9 @@ def record(play: Reserve, chosen_: np.ndarray, student: str = "student", other: 
     )
 
 
-def judged(play: Reserve, random: np.random.Generator, splits: int) -> dict[str, dict[str, int]]:
+def judged(play: Reserve, random: np.random.Generator, splits: int) -> Counts:
     """Judge held-out splits of the reserve; count verdicts by row of the table."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: Counts = {}
     bars = list(_bars(play))
     for _ in range(splits):
         rows = split(play.documents, random)
@@ -223,7 +234,7 @@ def judged(play: Reserve, random: np.random.Generator, splits: int) -> dict[str,
     return counts
 
 
-def count(counts: dict[str, dict[str, int]], name: str, verdict: str) -> None:
+def count(counts: Counts, name: str, verdict: str) -> None:
     counts.setdefault(name, {})[verdict] = counts.get(name, {}).get(verdict, 0) + 1
 
 

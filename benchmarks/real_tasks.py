@@ -14,12 +14,12 @@ tags    Debian's packages (from the machine's apt lists, see sample_projects/pac
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
+from functools import cache, partial
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -35,7 +35,7 @@ import numpy as np
 import packages
 import real_plays
 import tag
-from real_plays import Rows
+from real_plays import Counts, Rows
 
 from distill_tui.dataset import frozen
 from distill_tui.dataset.row_identity import input_digest
@@ -81,33 +81,30 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=shared.ROOT / "build" / "real_tasks.jsonl")
     parser.add_argument("--only", choices=("scores", "tags"))
     options = parser.parse_args()
-    options.kept.parent.mkdir(parents=True, exist_ok=True)
-    kept = [json.loads(line) for line in options.kept.read_text().splitlines()] if options.kept.exists() else []
     for name, task in (("scores", Task.SCORE), ("tags", Task.MULTILABEL)):
-        if options.only not in (None, name):
-            continue
-        done = [play for play in kept if play["task"] == name and play["play"] < options.plays]
-        missing = sorted(set(range(options.plays)) - {play["play"] for play in done})
-        rows = [] if not missing else rated() if task is Task.SCORE else tagged()
-        for number in missing:
-            counts = judged(task, *played(task, rows, number), np.random.default_rng(1_000 + number), options.splits)
-            done.append({"task": name, "play": number, "counts": counts})
-            with options.kept.open("a") as file:
-                file.write(json.dumps(done[-1]) + "\n")
-            print(f"{name}: play {number + 1} of {options.plays}", flush=True)
-        print(f"\n{name}")
-        real_plays.table(done)
+        if options.only in (None, name):
+            done = real_plays.continued(options.kept, options.plays, partial(counted, task, options.splits), name)
+            print(f"\n{name}")
+            real_plays.table(done)
+
+
+def counted(task: Task, splits: int, number: int) -> Counts:
+    """Make one play and judge its splits."""
+    rows = rated() if task is Task.SCORE else tagged()
+    return judged(task, *played(task, rows, number), np.random.default_rng(1_000 + number), splits)
 
 
 # --- a play -----------------------------------------------------------------------------------------------------------
 
 
+@cache
 def rated() -> Rows:
     """Return the rated texts that have raters for two panels and for gold."""
     rows = judge.rated(fetch.download())
     return [row | {"id": str(at)} for at, row in enumerate(rows) if len(row["levels"]) >= 3 * RATERS]
 
 
+@cache
 def tagged() -> Rows:
     return [row | {"id": row["input"]} for row in packages.rows(packages.dumped())]
 
@@ -193,11 +190,9 @@ def _beside_teacher(record: Record) -> Record:
 # --- the gate ------------------------------------------------------------------------------------------------------
 
 
-def judged(
-    task: Task, whole: Record, again: Record | None, random: np.random.Generator, splits: int
-) -> dict[str, dict[str, int]]:
+def judged(task: Task, whole: Record, again: Record | None, random: np.random.Generator, splits: int) -> Counts:
     """Judge held-out splits of the reserve; count verdicts by row of the table."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: Counts = {}
     bars = {name: _at_the_truth(whole, metric, scope) for name, (metric, scope, _) in BARS[task].items()}
     documents = real_plays.by_document(np.array(whole.group))
     for _ in range(splits):
@@ -212,7 +207,7 @@ def judged(
     return counts
 
 
-def _asked_twice(counts: dict[str, dict[str, int]], bars: dict[str, Criterion], part: Record, other: Record) -> None:
+def _asked_twice(counts: Counts, bars: dict[str, Criterion], part: Record, other: Record) -> None:
     """Judge the judge asked again as another student, and in the place of the first."""
     for name, criterion in bars.items():
         lead = replace(criterion, margin=Decimal(0))
@@ -252,7 +247,7 @@ def _verdict(criterion: Criterion, easier: Decimal, record: Record) -> Verdict:
     return real_plays.judgement(real_plays.eased(criterion, easier), record).verdict
 
 
-def _count(counts: dict[str, dict[str, int]], name: str, verdict: str) -> None:
+def _count(counts: Counts, name: str, verdict: str) -> None:
     real_plays.count(counts, name, str(verdict))
 
 

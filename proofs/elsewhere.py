@@ -85,25 +85,29 @@ def make(folder: Path) -> None:
         subprocess.run(
             ["cp", str(play.project.artifacts.path(data.artifact)), str(folder / "data.parquet")], check=True
         )
-        about = machine() | {"signer": play.public("vera").fingerprint}
+        about = machine() | {"threads": served.SPEC.threads, "signer": play.public("vera").fingerprint}
         (folder / "made.json").write_text(json.dumps(about, indent=1) + "\n")
         play.project.close()
 
 
-def check(folder: Path) -> list[Line]:
-    """Check what `make` wrote, with each thread count in a process of its own."""
+def check(folder: Path, thread_counts: Sequence[int] = THREADS) -> list[Line]:
+    """Check what `make` wrote, and train again with each thread count, in a process of its own."""
     made: dict[str, Any] = json.loads((folder / "made.json").read_text())
     here = machine()
-    for name in ("processor", "system", "torch"):
+    for name in here:
         print(f"{name}: made on {made[name]}; this is {here[name]}")
     bundle = folder / "bundle"
     report = verify.verify_bundle(bundle, made["signer"])
     found = "; ".join(each.sentence for each in report.problems) or report.facts["verdicts"]
     lines = [Line("bundle: digests, signatures, verdicts", not report.problems, True, found)]
-    recipe = retrain.read(bundle)
-    for threads in THREADS:
+    if report.problems:
+        return lines  # nothing is trained from what was changed
+    recipe, data = retrain.read(bundle), folder / "data.parquet"
+    digest = f"sha256:{frozen.content_digest(data)}"
+    lines.append(Line("data set: the digest that the recipe names", digest == recipe.data, True, digest[:19]))
+    for threads in thread_counts:
         like = threads == recipe.spec.threads and made["processor"] == here["processor"]
-        lines += again(bundle, folder / "data.parquet", threads, like and made["torch"] == here["torch"])
+        lines += again(bundle, data, threads, like and made["torch"] == here["torch"])
     return lines
 
 
@@ -158,7 +162,7 @@ def main(words: Sequence[str]) -> int:
         if not words:
             make(folder)
         lines = check(folder)
-    print("\n".join(map(str, lines)))
+    print(*lines, sep="\n")
     return int(any(line.wrong for line in lines))
 
 

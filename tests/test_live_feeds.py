@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -289,6 +290,23 @@ def test_the_student_against_people_is_watched_apart_from_the_teacher() -> None:
     assert monitor.standing is Standing.ALARM
     (found,) = [each for each in monitor.findings() if each.red]
     assert found.where == observe.PEOPLE and "Student and people disagree on 100.0%" in found.sentence
+
+
+def probes_until_named(horizon_rows: int, changed: int) -> int:
+    monitor = observe.Monitor(replace(PLAN, horizon_rows=horizon_rows, horizon_days=180), observe.Scored())
+    for at, day in enumerate(days(7 * observe.PROBE_DAYS)[:: observe.PROBE_DAYS]):
+        for row in range(observe.PROBE_ROWS):
+            monitor.add(seen_row(row, day, teacher="b" if row % 8 < changed else "a", probe=1))
+        monitor.end_feed(f"{day}T23:00:00Z")
+        if monitor.standing is Standing.LOOK:
+            return at + 1
+    return 0
+
+
+def test_a_changed_teacher_is_named_as_soon_whatever_the_sampling_budget_is() -> None:
+    """The probe is 40 answers in four weeks, and its level is spread over these, not over the rows of the sample."""
+    assert 0 < probes_until_named(200, changed=1) == probes_until_named(100_000, changed=1) <= 4
+    assert probes_until_named(200, changed=0) == 0
 
 
 def test_a_day_is_bet_on_once_however_its_answers_arrive() -> None:

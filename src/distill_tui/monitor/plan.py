@@ -55,6 +55,11 @@ class Plan:
     horizon_days: int
     reference: str  # the artifact of the scores at the gate
 
+    @property
+    def horizon_probe_rows(self) -> int:
+        """The answers of the probe that come within the horizon, where it is asked as often as it is due."""
+        return PROBE_ROWS * ceil(self.horizon_days / PROBE_DAYS)
+
     def to_json(self) -> str:
         return sorted_json(asdict(self))
 
@@ -227,7 +232,7 @@ class Monitor:
         self.plan = plan
         self.rows = drift.Rates(plan.ceilings, plan.horizon_rows, batches=False)
         self.days = drift.Rates(plan.ceilings, plan.horizon_days, batches=True)
-        self.teacher = drift.Rates({OVERALL: TEACHER_CHANGES}, plan.horizon_rows, batches=False)
+        self.teacher = drift.Rates({OVERALL: TEACHER_CHANGES}, plan.horizon_probe_rows, batches=False)
         self.labels, self.several = frozenset(scored.answers), scored.several
         self.scale = Scale.of(scored.answers) if scored.of_scale else None
         self.spelled = Spelled(scored.answers)
