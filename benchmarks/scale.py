@@ -63,7 +63,7 @@ def main() -> int:
                 before[name], most = (count, each, peak), max(most, peak)
                 figures = f"{seconds:,.1f} | {cpu:,.1f} | {each:,.1f} | {peak:,.0f} | {grown} | {bytes_a_row}"
                 print(f"| {name} | {count:,} | {figures} |", flush=True)
-    for name, (peak, minutes) in ahead.items():
+    for name, (peak, minutes) in ahead.items() if max(given.rows) < given.ahead else ():
         print(
             f"{name}: {given.ahead:,} rows would take {peak:,.0f} MiB and {minutes:,.0f} minutes of CPU (extrapolated)"
         )
