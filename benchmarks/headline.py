@@ -185,7 +185,8 @@ def run(
         for arm in arms:
             for seed in range(options.first_seed, options.first_seed + options.seeds):
                 if not is_done(results, name, arm, seed):
-                    spec = replace(rung, seed=seed, export=Export.ONNX_INT8, alpha=rung.alpha * (arm == "distilled"))
+                    of_arm = rung if arm == "distilled" else rung.control(Control(arm))
+                    spec = replace(of_arm, seed=seed, export=Export.ONNX_INT8)
                     line = {"rung": name, "arm": arm, "seed": seed}
                     note(results, line | judged(spec, line, options, splits, teacher, labels))
 
