@@ -9,7 +9,7 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.cli.app import main
-from distill_tui.gates.gate import Criterion, Gate
+from distill_tui.gates.gate import BY_LABEL, SCORED, Criterion, Gate
 from distill_tui.gates.wording import trim
 from distill_tui.review import headline
 from distill_tui.rules.results import train_result
@@ -70,3 +70,7 @@ def test_a_classification_play_shows_the_macro_f1_that_its_gate_binds(
     assert card.score == f"macro_f1 {card.quality:.3f}"
     assert main(["--project", str(decided.path), "list"]) == 0 and card.score in capsys.readouterr().out
     assert main(["--project", str(decided.path), "show", "P-001"]) == 0 and line in capsys.readouterr().out
+
+
+def test_the_board_knows_every_metric_that_a_headline_can_be() -> None:
+    assert sorted(glance.SCORED) == sorted({*SCORED} - {*BY_LABEL})
