@@ -31,12 +31,12 @@ FREE = frozenset(  # may be passed on next to code under Apache-2.0; MPL-2.0 bin
         *("BSL-1.0", "CNRI-Python", "MPL-2.0"),
     }
 )
+EXTRAS = ("serve", "endpoint", "otel", "slurm", "launch", "lora", "gguf", "sample", "web", "speedups")
 GROUPS = {
     "program": "`pip install distill-tui`",
-    "extra": "an extra (`serve`, `endpoint`, `otel`, `slurm`, `launch`, `lora`, `gguf`, `sample`, `web`, `speedups`)",
+    "extra": f"an extra ({', '.join(f'`{each}`' for each in EXTRAS)})",
     "development": "tests and benchmarks",
 }
-EXTRAS = ("serve", "endpoint", "otel", "slurm", "launch", "lora", "gguf", "sample", "web", "speedups")
 
 
 def pinned() -> dict[str, str]:
