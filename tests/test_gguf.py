@@ -147,6 +147,10 @@ def test_what_cannot_be_a_gguf_is_refused_before_a_program_runs(writer: Project,
     (other / "model" / "answer.json").write_text(json.dumps({"form": "tagger"}))
     with pytest.raises(ValueError, match=r"Only a student of kind causal or causal_labels can be a GGUF; .* tagger\.$"):
         gguf.make(other, ["a"], wanted(sys.executable), out)
+    asked = json.loads((bundle / "model" / "answer.json").read_text())
+    (other / "model" / "answer.json").write_text(json.dumps(asked | {"windows": True}))
+    with pytest.raises(ValueError, match=r"in windows, and llama\.cpp cannot; train it without\.$"):
+        gguf.make(other, ["a"], wanted(sys.executable), out)
     out.write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"student\.gguf exists; remove it, or name another folder\.$"):
         gguf.make(bundle, ["a"], wanted(sys.executable), out)
