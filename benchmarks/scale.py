@@ -1,6 +1,7 @@
 """Short rows at size through the real commands: seconds, CPU and peak memory of each step, and how they grow.
 
-    python benchmarks/scale.py [--rows 100000 300000 1000000] [--ahead 10000000] [--folder PATH] [--without-label]
+    python benchmarks/scale.py [--rows 100000 300000 1000000] [--ahead 10000000] [--folder PATH]
+                               [--without-label | --only-label]
 
 Rows of a dozen words with gold, a segment and a time are imported, labelled by a tiny model on this machine, built
 (duplicates, splits, audit) and frozen by the commands that a driver types; then a page of rows is shown. Each command
@@ -11,6 +12,7 @@ rows would take is extrapolated from the last two sizes. At last near duplicates
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import sys
@@ -40,7 +42,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--ahead", type=int, default=10_000_000, help="rows to extrapolate to")
     parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder)")
-    parser.add_argument("--without-label", action="store_true", help="leave the labelling out: it takes the longest")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--without-label", action="store_true", help="leave the labelling out: it takes the longest")
+    which.add_argument("--only-label", action="store_true", help="only import and label")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}\n")
     print(
@@ -53,7 +57,7 @@ def main() -> int:
     most = 0.0
     for count in given.rows:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            for name, (seconds, peak, cpu) in steps(Path(folder), count, label=not given.without_label):
+            for name, (seconds, peak, cpu) in steps(Path(folder), count, given):
                 each, grown, bytes_a_row = 1e6 * cpu / count, "", ""
                 if name in before:
                     rows, microseconds, less = before[name]
@@ -68,24 +72,26 @@ def main() -> int:
             f"{name}: {given.ahead:,} rows would take {peak:,.0f} MiB and {minutes:,.0f} minutes of CPU (extrapolated)"
         )
     print(f"\nlargest peak {most:,.0f} MiB, limit {LIMIT:,} MiB\n", flush=True)
-    for name in duplicates.CONTESTANTS:
+    for name in () if given.only_label else duplicates.CONTESTANTS:
         duplicates.again(name, PEER_ROWS)
     return int(most > LIMIT)
 
 
-def steps(folder: Path, count: int, *, label: bool) -> Iterator[tuple[str, tuple[float, float, float]]]:
+def steps(folder: Path, count: int, given: argparse.Namespace) -> Iterator[tuple[str, tuple[float, float, float]]]:
     """Run the steps of a play's data; yield what each took: seconds, peak MiB, seconds of CPU."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["XDG_STATE_HOME"] = str(folder / "state")  # waits for the cores of no other project
     project, file = size.a_play(folder / "scale.distill", HELD_OUT), folder / "short.jsonl"
     size.write(file, 8, 10, most_rows=count)
     yield "import", size.measured(project, "import", "P-001", str(file))[:3]
-    if label:
+    if not given.without_label:
         opened = Project.open(project)
         me = Actor("mia", f"account uid {os.getuid()}")
-        data_runs.try_teacher(opened, 1, me, made_teacher(folder / "teacher"))
+        data_runs.try_teacher(opened, 1, me, made_teacher(folder / "teacher", layers=1))
         opened.close()
         yield "label", size.measured(project, "label", "P-001")[:3]
+    if given.only_label:
+        return
     yield "build", size.measured(project, "data", "build", "P-001")[:3]
     size.measured(project, "data", "accept", "P-001", *findings(project), "-m", "a benchmark")
     yield "freeze", size.measured(project, "data", "freeze", "P-001")[:3]

@@ -77,7 +77,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_teacher(tmp_path_factory.mktemp("models") / "teacher")
 
 
-def made_teacher(folder: Path) -> Path:
+def made_teacher(folder: Path, layers: int = 3) -> Path:
     """Make a tiny BERT of random weights with a tokenizer of its own."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -85,7 +85,7 @@ def made_teacher(folder: Path) -> Path:
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=128,
         max_position_embeddings=64,

@@ -110,12 +110,13 @@ def _ask_here(
         except decoding.NotFinite:
             raise broken(1, done + 1) from None
         return
-    for positions, shares in _chosen(source, model, texts, described):
-        if unread := int(np.isnan(shares).any(axis=1).sum()):
-            raise broken(unread, len(positions))
-        cache.add(folder, name, [(todo[at][0], row.tolist()) for at, row in zip(positions, shares, strict=True)])
-        done += len(positions)
-        yield done
+    with cache.adding(folder, name) as add:
+        for positions, shares in _chosen(source, model, texts, described):
+            if unread := int(np.isnan(shares).any(axis=1).sum()):
+                raise broken(unread, len(positions))
+            add((todo[at][0], row.tolist()) for at, row in zip(positions, shares, strict=True))
+            done += len(positions)
+            yield done
 
 
 def _chosen(

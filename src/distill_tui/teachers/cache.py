@@ -7,7 +7,7 @@ Each batch is committed as it arrives, so that a killed worker loses at most one
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,11 +60,22 @@ def _rows(folder: Path, query: str, *values: str) -> list[Any]:
 
 def add(folder: Path, teacher: str, outputs: Iterable[tuple[str, Sequence[float]]]) -> None:
     """Store (input digest, probabilities in label order) pairs; all of them, or none."""
-    rows = [(teacher, digest, array("f", probabilities).tobytes()) for digest, probabilities in outputs]
+    with adding(folder, teacher) as add_all:
+        add_all(outputs)
+
+
+@contextmanager
+def adding(folder: Path, teacher: str) -> Iterator[Callable[[Iterable[tuple[str, Sequence[float]]]], None]]:
+    """Hold the cache open and yield what stores pairs as `add` does: to open and close it takes longer than a batch."""
     with _open(folder) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT OR REPLACE INTO output VALUES (?, ?, ?)", rows)
-        connection.execute("COMMIT")
+
+        def add_all(outputs: Iterable[tuple[str, Sequence[float]]]) -> None:
+            rows = [(teacher, digest, array("f", probabilities).tobytes()) for digest, probabilities in outputs]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO output VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
+
+        yield add_all
 
 
 def add_answer(folder: Path, teacher: str, answer: Answer) -> None:
