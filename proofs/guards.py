@@ -1,7 +1,7 @@
 """Each proof seen to fail: one guard of the program is taken away, and the proof that covers it must find a loss.
 
 A guard is taken away in a process of its own, in which the proof then runs small. The objections of the rules and the
-triggers are taken away one by one in `people.py`. Not here: how fast sessions are, which is a figure, and whether a
+triggers are taken away one by one in `histories.py`. Not here: how fast sessions are, which is a figure, and whether a
 sync reaches the disk, which only a power cut could show.
 """
 
@@ -31,6 +31,7 @@ from distill_tui.store import (
     artifacts,
     audit_log,
     backup,
+    cards,
     doctor,
     migrations,
     project,
@@ -167,7 +168,7 @@ IN_THE_SESSION = """import subprocess
 made = subprocess.Popen.__init__
 subprocess.Popen.__init__ = lambda self, *words, **how: made(self, *words, **how | {'start_new_session': False})
 """
-SUBJECTS = ("kills", "concurrency", "damage", "disk", "clocks", "hostile_input", "sessions")
+SUBJECTS = ("histories", "kills", "concurrency", "damage", "disk", "clocks", "hostile_input", "sessions")
 GUARDS = {
     "the write lock": Guard("8 writers on one file", (NO_LOCK,), plain_begin, 0.01),
     "the lock while a file is created": Guard("6 create and open one file", (NO_LOCK,), scale=0.1),
@@ -196,6 +197,9 @@ GUARDS = {
     "each answer kept at once": Guard("SIGKILL during labelling", ((cache, "add_answer", in_batches),), scale=0.05),
     "a clock that is not set": Guard(
         "leases while clocks are set", ((local, "_waited", by_the_wall_clock),), scale=0.05
+    ),
+    "the cards that the door writes": Guard(
+        "histories of several people", ((cards, "write", lambda *_: None),), scale=0.002
     ),
     "the chain of the log": Guard("one byte of the log", NO_CHAIN, scale=0.02),
     "the digests of files": Guard(

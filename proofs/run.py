@@ -35,7 +35,7 @@ from kit import Bench, Row
 
 HERE = Path(__file__).resolve().parent
 SUBJECTS = (
-    *("people", "kills", "concurrency", "damage", "disk", "clocks", "hostile_input", "sessions", "guards"),
+    *("histories", "kills", "concurrency", "damage", "disk", "clocks", "hostile_input", "sessions", "guards"),
     *("gateway", "wire_formats", "shards"),
 )
 WORKERS = ("gateway", "wire_formats", "shards")  # of a play that real workers made; the others start from stages

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def _bind(call: ast.Call, signature: inspect.Signature) -> None:
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_program_calls_the_package_as_it_is(path: Path) -> None:
     assert not list(wrong(path))
+
+
+def test_modules_that_programs_import_by_name_are_told_apart() -> None:
+    """`proofs/run.py` and some benchmarks import from these folders by bare names."""
+    names = [path.stem for folder in ("tests", "benchmarks", "proofs") for path in (ROOT / folder).glob("*.py")]
+    assert not [name for name, times in Counter(names).items() if times > 1]
 
 
 def test_a_name_that_is_gone_and_a_call_that_does_not_fit_are_found(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -27,8 +28,7 @@ from distill_tui.rules.requests import WorkerReport
 from distill_tui.runs import evaluate
 from distill_tui.runs.claim import Claim
 from distill_tui.spec import Spec
-from distill_tui.store import tables
-from distill_tui.store.project import Project, ProjectError, now
+from distill_tui.store.project import Project, ProjectError
 from distill_tui.store.sqlite import module as sqlite3
 from distill_tui.terms import Action, Opinion, PlayKind, Role, RunKind, RunStatus, Split, Stage, StudentKind
 from support import data_runs
@@ -141,6 +141,17 @@ def a_record(project: Project, data: entities.DataSet, model: str, right: int) -
     )
 
 
+@contextmanager
+def plain(path: Path, kept: sqlite3.Connection | None) -> Iterator[sqlite3.Connection]:
+    """Yield a plain connection to a file: the one that is kept, else one of its own."""
+    connection = kept or sqlite3.connect(path)
+    try:
+        yield connection
+    finally:
+        if connection is not kept:
+            connection.close()
+
+
 # --- what people try ----------------------------------------------------------------------------------------------
 
 
@@ -154,14 +165,12 @@ class Story:
     told: list[str] = field(default_factory=list)
     ships: int = 0
     refusals: int = 0
+    kept: sqlite3.Connection | None = None  # to read with; one is opened for each look otherwise
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Look something up by plain SQL: chance needs no dossier."""
-        connection = sqlite3.connect(self.project.path)
-        try:
+        with plain(self.project.path, self.kept) as connection:
             return connection.execute(query, values).fetchall()
-        finally:
-            connection.close()
 
     @property
     def plays(self) -> list[int]:
@@ -276,11 +285,7 @@ def _stop(story: Story, play: int, who: Actor) -> None:
     """Stop a run; the worker that has it, or would have taken it, then ends it."""
     runs = story.active(play, *RunKind)
     actions.stop_run(story.project, play, who, (runs[0].id if runs else None) or 0)
-    with story.project.telemetry() as session:  # what `launch.reap` does once the worker is gone
-        run = session.get(tables.Run, runs[0].id)
-        assert run is not None
-        run.status, run.token, run.ended_at = RunStatus.LOST, None, now()
-        session.add(run)
+    story.project.lose([runs[0].id], unless=lambda run: False)  # as `local.reap` does once the worker is gone
 
 
 def _report_for_another(story: Story, play: int, who: Actor) -> None:
@@ -429,6 +434,26 @@ class Play:
     locked: bool = False
 
 
+Rows = dict[str, list[tuple[Any, ...]]]  # every row, by table
+
+
+def see_unchanged(turn: str, before: Rows, after: Rows) -> None:
+    """Raise Wrong where a rejected turn changed a row.
+
+    Where only the worker was rejected, its run stays, as failed.
+    """
+    before = dict(before)
+    if len(after["run"]) > len(before["run"]):
+        (run,) = after["run"][len(before["run"]) :]
+        done = [entry[4] for entry in after["audit"][len(before["audit"]) :]]
+        if done != [Action.QUEUE_RUN, Action.END_RUN] or RunStatus.FAILED not in run:
+            raise Wrong(f"{turn}, and the log also has {done}, of {run}")
+        before |= {"run": [*before["run"], run]} | {table: after[table] for table in ("audit", "play_card")}
+    changed = [table for table in after if after[table] != before.get(table)]
+    if changed:
+        raise Wrong(f"{turn}, and rows changed of {', '.join(changed)}")
+
+
 def _digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -447,21 +472,19 @@ class Auditor:
     live: set[int] = field(default_factory=set)
     seen: int = 0  # entries of the log whose chain was followed
     head: str = ""
+    kept: sqlite3.Connection | None = None  # to read with; one is opened for each look otherwise
 
-    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+    def rows(self) -> Rows:
         """Every row of every table."""
-        connection = sqlite3.connect(self.path)
-        try:
+        with plain(self.path, self.kept) as connection:
+            connection.row_factory = None
             names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
             return {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2, 3').fetchall() for name in names}
-        finally:
-            connection.close()
 
     def look(self) -> None:
         """Raise Wrong where something must not be so."""
-        connection = sqlite3.connect(self.path)
-        connection.row_factory = sqlite3.Row
-        try:
+        with plain(self.path, self.kept) as connection:
+            connection.row_factory = sqlite3.Row
             self._chain(connection)
             self._gates(connection)
             live = connection.execute("SELECT * FROM play WHERE stage = 'live'").fetchall()
@@ -472,8 +495,6 @@ class Auditor:
             retired = {number for number, play in self.plays.items() if play.stage == "killed"}  # as the log says
             if len(live) < len(self.live - retired):
                 raise Wrong("a live play is not live any more")
-        finally:
-            connection.close()
 
     def _chain(self, connection: sqlite3.Connection) -> None:
         for row in connection.execute("SELECT * FROM audit WHERE seq > ? ORDER BY seq", (self.seen,)):

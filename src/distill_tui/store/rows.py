@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from distill_tui.rules.entities import TABLES
 from distill_tui.store import sqlite
@@ -20,11 +20,11 @@ def select(connection: Connection, kind: type[Entity], rest: str = "", *values: 
 
     Raises `sqlite.UnknownWord` where a column holds a word that no release writes.
     """
-    names, words = _plan(cast(Hashable, kind))
+    plan = _plan(cast(Hashable, kind))
     found = []
-    for row in connection.execute(f'SELECT {", ".join(names)} FROM "{TABLES[kind]}" {rest}', values):
-        cells = dict(zip(names, row, strict=True))
-        for name, known in words:
+    for row in connection.execute(plan.query + rest, values):
+        cells = dict(zip(plan.columns, row, strict=True))
+        for name, known in plan.words:
             cells[name] = known[cells[name]]
         found.append(kind(**cells))
     return tuple(found)
@@ -37,7 +37,7 @@ def first(connection: Connection, kind: type[Entity], rest: str = "", *values: o
 
 def entity_of(kind: type[Entity], cells: Mapping[str, Any]) -> Entity:
     """Make an entity of its columns; those that are not given have their defaults. Raises `sqlite.UnknownWord`."""
-    _, words = _plan(cast(Hashable, kind))
+    words = _plan(cast(Hashable, kind)).words
     return kind(**{**cells} | {name: known[cells[name]] for name, known in words if name in cells})
 
 
@@ -51,9 +51,17 @@ def insert(connection: Connection, row: Any) -> None:
     )
 
 
+class _Plan(NamedTuple):
+    """How an entity is read."""
+
+    columns: tuple[str, ...]
+    words: tuple[tuple[str, sqlite.Words], ...]  # the columns that hold words of an enum
+    query: str
+
+
 @cache
-def _plan(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str, sqlite.Words], ...]]:
-    """Return the columns of an entity, and those that hold words of an enum."""
+def _plan(kind: Any) -> _Plan:
     hints = get_type_hints(kind)
     enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
-    return tuple(hints), tuple((name, sqlite.Words(words)) for name, words in enums.items())
+    words = tuple((name, sqlite.Words(words)) for name, words in enums.items())
+    return _Plan(tuple(hints), words, f'SELECT {", ".join(hints)} FROM "{TABLES[kind]}" ')
