@@ -517,6 +517,30 @@ def test_a_wrong_command_line_is_two_and_one_line(play: Team, words: list[str]) 
     assert not CONTROLS & set(said.err)
 
 
+@pytest.mark.parametrize(
+    ("words", "belongs"),
+    [
+        (["worksheet", "--days", "30"], "--from-traffic"),
+        (["worksheet", "--source", "ledger"], "NAME=VALUE"),
+        (["label", "--again"], "--export"),
+        (["label", "--budget", "5"], "endpoint"),
+        (["label", "--shards", "3"], "--on slurm"),
+        (["label", "--on", "files", "--slurm", "minutes=5"], "--on slurm"),
+        (["train", "--to", "here"], "--on slurm"),
+        (["train", "--from", "plan.toml", "--on", "files", "--to", "here"], "plan"),
+        (["sign", "--ssh-config", "config"], "--via"),
+        (["bundle", "export", "out", "--least", "0.5"], "--gguf"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_that_would_have_no_effect_is_refused(locked: Team, words: list[str], belongs: str) -> None:
+    locked("teacher", "P-001", "--recorded", by="dan")
+    at = 2 if words[0] == "bundle" else 1
+    said = locked(*words[:at], "P-001", *words[at:], by="dan")
+    assert (said.code, said.out, len(said.lines)) == (2, "", 1), said.err
+    assert belongs in said.err
+
+
 def test_a_word_that_may_be_left_out_stands_before_an_option_or_after_it() -> None:
     for words in (("P-001", "models/one", "--prompted"), ("P-001", "--prompted", "models/one")):
         read = parse(("teacher", *words))

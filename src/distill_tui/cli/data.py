@@ -307,7 +307,7 @@ def data_show(call: Call, every: bool) -> None:
     "Measure the traffic: calls, tokens, spend and p95 per month, teacher against gold, the top patterns.",
 )
 @play
-@traffic.measures
+@traffic.measures()
 def data_window(call: Call, days: int, **prices: str | None) -> None:
     window, numbers = traffic.window(call, days, **prices)
     call.data(

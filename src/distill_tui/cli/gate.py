@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 
 import click
 
 from distill_tui import actions, tasks
 from distill_tui.cli import traffic
 from distill_tui.cli.call import Call, InputError, UsageError, reading, text_of
-from distill_tui.cli.options import FILE, Pairs, command, once, play
+from distill_tui.cli.options import FILE, Pairs, command, once, option_of, play
 from distill_tui.dataset import play_data
 from distill_tui.dataset import window as windows
 from distill_tui.gates import compare as comparing
@@ -32,18 +33,20 @@ from distill_tui.text import visible
 @click.argument(
     "values", metavar="[NAME=VALUE]…", type=Pairs(), nargs=-1, help="numbers; without any, show the worksheet"
 )
-@click.option("--source", metavar="TEXT", default="typed", help="where the numbers come from")
+@click.option("--source", metavar="TEXT", help="where the numbers come from (default: typed)")
 @click.option("--from-traffic", is_flag=True, help="fill in what the imported traffic shows; NAME=VALUE overrides it")
-@traffic.measures
+@traffic.measures(partial(option_of, "--from-traffic"))
 def worksheet(
     call: Call,
     values: tuple[tuple[str, str], ...],
-    source: str,
+    source: str | None,
     from_traffic: bool,
     days: int,
     **prices: str | None,
 ) -> None:
     typed = once(values)
+    if source and not typed:
+        raise UsageError("--source is for NAME=VALUE; what the traffic shows has its own source.")
     if from_traffic:
         window, found = traffic.window(call, days, **prices)
         found = {name: value for name, value in found.items() if name not in typed}
@@ -51,7 +54,7 @@ def worksheet(
         actions.fill_worksheet(*call.about, found, measured_in)
         call.talk(f"Filled in from {measured_in}: {', '.join(found) or 'nothing'}.")
     if typed:
-        actions.fill_worksheet(*call.about, typed, source)
+        actions.fill_worksheet(*call.about, typed, source or "typed")
         call.talk(f"Filled in {', '.join(typed)}.")
     dossier = call.dossier()
     reasons = list(gate_rules.trigger(dossier))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from distill_tui.cli.call import Call, UsageError
@@ -35,6 +36,10 @@ class Command(click.Command):
         return f"{self.words} PLAY" if first.name == "play" and first.required else self.words
 
     def invoke(self, ctx: click.Context) -> Any:
+        given = {param.opts[0] for param in self.params if param.name and _is_given(ctx, param.name)}
+        for param in self.params:
+            if isinstance(param, _Of) and param.opts[0] in given and param.of not in given:
+                raise UsageError(f"{param.opts[0]} is for {param.of}.")
         ctx.obj.see_no_link()
         return super().invoke(ctx)
 
@@ -48,6 +53,23 @@ class Command(click.Command):
         others = [words for words in program(ctx).beginning(self.words.split()[0]) if words != self.words]
         self.epilog = f"See also: {', '.join(others)}." if others else None
         super().format_epilog(ctx, formatter)
+
+
+class _Of(click.Option):
+    """An option that only means something next to another one, which is `of`."""
+
+    def __init__(self, *words: Any, of: str, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.of = of
+
+
+def option_of(other: str, *words: str, **more: Any) -> Callable[[Function], Function]:
+    """Make an option that is rejected where the `other` one is not given, like --from-traffic."""
+    return click.option(*words, cls=_Of, of=other, **more)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 class Heading(click.Group):

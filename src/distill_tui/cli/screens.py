@@ -20,6 +20,8 @@ from distill_tui.text import visible
 @click.option("--recent", is_flag=True, help="list the projects that were opened last, and open none")
 def open_(call: Call, file: str | None, play: str | None, recent: bool) -> int | None:
     if recent:
+        if file or play:
+            raise UsageError("--recent opens nothing; leave out the file and --play.")
         _list_recent(call)
         return None
     call.project_file = file or call.project_file

@@ -17,7 +17,7 @@ from distill_tui.bundles import export
 from distill_tui.bundles import gguf as gguf_of
 from distill_tui.cli.call import Call, InputError, UsageError, reading
 from distill_tui.cli.exits import BAD_INPUT, DONE, PROGRAM
-from distill_tui.cli.options import AT_LEAST_1, FILE, OneOf, command, play, stacked
+from distill_tui.cli.options import AT_LEAST_1, FILE, OneOf, command, option_of, play, stacked
 from distill_tui.dataset import frozen
 from distill_tui.rules import requests, restored
 from distill_tui.rules.objection import Refused
@@ -206,17 +206,29 @@ def serve_mode(call: Call, mode: ServingMode, message: str, **words: Any) -> Non
 @click.option(
     "--gguf", metavar="COMMAND", help="also make a GGUF of its language model, with llama.cpp's convert_hf_to_gguf.py"
 )
-@click.option("--gguf-type", metavar="TYPE", default="f16", help="of a GGUF: the converter's --outtype")
-@click.option(
+@option_of("--gguf", "--gguf-type", metavar="TYPE", default="f16", help="of a GGUF: the converter's --outtype")
+@option_of(
+    "--gguf",
     "--runtime",
     metavar="COMMAND",
     default="",
     show_default=False,
     help="of a GGUF: the server that must load it, with llama-server's options (default: the one that is installed)",
 )
-@click.option("--rows", metavar="N", type=AT_LEAST_1, default=100, help="of a GGUF: validation rows that it answers")
-@click.option(
-    "--least", metavar="SHARE", default="0.99", help="of a GGUF: the share of them that it answers as the student does"
+@option_of(
+    "--gguf",
+    "--rows",
+    metavar="N",
+    type=AT_LEAST_1,
+    default=100,
+    help="of a GGUF: validation rows that it answers",
+)
+@option_of(
+    "--gguf",
+    "--least",
+    metavar="SHARE",
+    default="0.99",
+    help="of a GGUF: the share of them that it answers as the student does",
 )
 def bundle_export(
     call: Call, folder: str, bundle: int | None, gguf: str | None, gguf_type: str, runtime: str, rows: int, least: str

@@ -32,6 +32,8 @@ def place_of(on: Executor, to: str | None, slurm: Settings, shards: int = 1) -> 
     """Read the options of `away`."""
     if slurm and on is not Executor.SLURM:
         raise UsageError("--slurm is for --on slurm.")
+    if (to or shards > 1) and on is Executor.LOCAL:
+        raise UsageError(f"{'--to' if to else '--shards'} is for --on slurm and --on files.")
     with reading():
         found = place.Place(on=on, folder=_absolute(to) if to else "", shards=shards)
         return found.with_settings(once(slurm))

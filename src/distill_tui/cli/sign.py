@@ -11,7 +11,7 @@ import click
 from distill_tui import actions
 from distill_tui.bundles import export
 from distill_tui.cli.call import Call, UsageError, plain_objections, reading
-from distill_tui.cli.options import FILE, Pairs, command, once, play, reason
+from distill_tui.cli.options import FILE, Pairs, command, once, option_of, play, reason
 from distill_tui.dataset import play_data
 from distill_tui.digests import canonical, digest_of
 from distill_tui.people import ssh_client
@@ -70,7 +70,7 @@ def _judged(words: Mapping[str, str]) -> dict[int, Judged]:
 @click.option(
     "--via", metavar="URL", help="fetch from ssh://[user@]host[:port], sign here, and send the signature back"
 )
-@click.option("--ssh-config", metavar="FILE", type=FILE, help="with --via: the configuration file for ssh")
+@option_of("--via", "--ssh-config", metavar="FILE", type=FILE, help="with --via: the configuration file for ssh")
 def sign(
     call: Call,
     approve: bool,
@@ -80,8 +80,6 @@ def sign(
     via: str | None,
     ssh_config: str | None,
 ) -> None:
-    if ssh_config and not via:
-        raise UsageError("--ssh-config is for --via.")
     if approve and refuse:
         raise UsageError("Use --approve or --refuse, not both.")
     opinion = Opinion.APPROVE if approve else Opinion.REFUSE if refuse else None

@@ -11,7 +11,7 @@ import click
 from distill_tui.cli import ssh_session
 from distill_tui.cli.call import Call, text_of
 from distill_tui.cli.exits import DONE, FAILED
-from distill_tui.cli.options import FILE, command
+from distill_tui.cli.options import FILE, command, option_of
 from distill_tui.people import ssh_server
 from distill_tui.text import visible
 
@@ -26,7 +26,13 @@ _agent = click.option("--agent", is_flag=True, help="allow agent forwarding, so 
 @click.option(
     "--check", metavar="FILE", type=FILE, help="check this authorized_keys file and sshd's settings; exit 1 if wrong"
 )
-@click.option("--sshd-config", metavar="FILE", type=FILE, help="the settings to check (default: the system's)")
+@option_of(
+    "--check",
+    "--sshd-config",
+    metavar="FILE",
+    type=FILE,
+    help="the settings to check (default: the system's)",
+)
 @_agent
 def ssh_setup(call: Call, user: str | None, check: str | None, sshd_config: str | None, agent: bool) -> int | None:
     user = user or pwd.getpwuid(os.getuid()).pw_name

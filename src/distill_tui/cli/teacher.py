@@ -15,7 +15,7 @@ from distill_tui.cli.call import Call, UsageError, reading, text_of
 from distill_tui.cli.data import import_report
 from distill_tui.cli.exits import PROGRAM
 from distill_tui.cli.follow import finished, started
-from distill_tui.cli.options import AT_LEAST_1, FILE, Pairs, command, once, play, stacked, wait
+from distill_tui.cli.options import AT_LEAST_1, FILE, Pairs, command, once, option_of, play, stacked, wait
 from distill_tui.reports import data as reports
 from distill_tui.reports import labels as label_reports
 from distill_tui.review import controls
@@ -216,10 +216,13 @@ _limits = stacked(
 @click.option("--shards", "many", metavar="N", type=click.IntRange(min=1), default=1, help="how many, with --on")
 @_limits
 @click.option("--export", "out", metavar="FILE", type=FILE, help="write the requests for a provider's batch service")
-@click.option(
-    "--shape", type=click.Choice(["openai", "anthropic"]), help="of --export (default: by the endpoint's address)"
+@option_of(
+    "--export",
+    "--shape",
+    type=click.Choice(["openai", "anthropic"]),
+    help="of --export (default: by the endpoint's address)",
 )
-@click.option("--again", is_flag=True, help="of --export: also inputs that an earlier export asks about")
+@option_of("--export", "--again", is_flag=True, help="of --export: also inputs that an earlier export asks about")
 @click.option(
     "--import",
     "results",
@@ -242,7 +245,7 @@ def label(
     results: tuple[str, ...],
     **limits: str | None,
 ) -> int | None:
-    given = _given(limits)
+    given = _given(call, limits)
     if estimate:
         _estimate(
             call,
@@ -271,8 +274,12 @@ def _export(call: Call, out: Path, shape: str, *, again: bool) -> None:
     call.done(f"Wrote {made.requests:,} requests.", names, files=names, requests=made.requests, waiting=made.waiting)
 
 
-def _given(limits: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in limits.items() if value is not None}
+def _given(call: Call, limits: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the limits that are set. Raises UsageError where the teacher costs nothing, and none would count."""
+    given = {name: value for name, value in limits.items() if value is not None}
+    if given and call.dossier().play.teacher_source not in (None, TeacherSource.ENDPOINT):
+        raise UsageError(f"--{next(iter(given)).replace('_', '-')} is for a teacher at an endpoint.")
+    return given
 
 
 def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, object]]) -> None:
@@ -306,7 +313,7 @@ def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, o
 def data_vary(
     call: Call, numbers: tuple[int, ...], each: int, rows: int, estimate: bool, wait: bool, **limits: str | None
 ) -> int | None:
-    given, about = _given(limits), (each, rows, list(numbers))
+    given, about = _given(call, limits), (each, rows, list(numbers))
     if estimate:
         dossier = call.dossier()
         request = requests.Label(given, vary=True, sealed=variations.sealed(call.project, dossier, list(numbers)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distill_tui.cli.call import Call, UsageError
-from distill_tui.cli.options import stacked
+from distill_tui.cli.options import Function, stacked
 from distill_tui.dataset import feeds, readers, records
 from distill_tui.dataset import window as windows
 from distill_tui.dataset.traces import call_mapping
@@ -166,12 +166,14 @@ def _mapping(source: Source, named: dict[str, str | None], template: str) -> Col
     return readers.ColumnMapping(input=column, **used)  # type: ignore[arg-type]
 
 
-measures = stacked(
-    click.option("--days", metavar="N", type=click.IntRange(1, 366), default=90, help="the last N days of the traffic"),
-    click.option("--price-in", metavar="MONEY", help="the price of a million input tokens, for calls without a cost"),
-    click.option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
-    click.option("--price-source", metavar="TEXT", help="where the prices are published, and their date"),
-)
+def measures(option: Callable[..., Callable[[Function], Function]] = click.option) -> Callable[[Function], Function]:
+    """Take how the traffic is measured, in options of this make."""
+    return stacked(
+        option("--days", metavar="N", type=click.IntRange(1, 366), default=90, help="the last N days of the traffic"),
+        option("--price-in", metavar="MONEY", help="the price of a million input tokens, for calls without a cost"),
+        option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
+        option("--price-source", metavar="TEXT", help="where the prices are published, and their date"),
+    )
 
 
 def window(call: Call, days: int, **prices: str | None) -> tuple[Measured, dict[str, str]]:

@@ -83,8 +83,8 @@ def train(
     **options: str | None,
 ) -> int | None:
     if plan:
-        if values or file or any(options.values()):
-            raise UsageError("With --from, the students are those of the plan; leave out the other fields.")
+        if values or file or any(options.values()) or on is not Executor.LOCAL or to or slurm:
+            raise UsageError("With --from, the plan names the students, and they train here; leave out the rest.")
         return next((code for spec in plan_option.students(call, plan) if (code := _train_to_end(call, spec))), None)
     with reading():
         named: dict[str, object] = dict(tomllib.loads(text_of(file))) if file else {}
