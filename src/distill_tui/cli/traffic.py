@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -166,7 +166,7 @@ def _mapping(source: Source, named: dict[str, str | None], template: str) -> Col
     return readers.ColumnMapping(input=column, **used)  # type: ignore[arg-type]
 
 
-def measures(option: Callable[..., Callable[[Function], Function]] = click.option) -> Callable[[Function], Function]:
+def measures(option: Callable[..., Any] = click.option) -> Callable[[Function], Function]:
     """Take how the traffic is measured, in options of this make."""
     return stacked(
         option("--days", metavar="N", type=click.IntRange(1, 366), default=90, help="the last N days of the traffic"),
