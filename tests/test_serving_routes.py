@@ -17,12 +17,13 @@ from distill_tui.dataset import traffic
 from distill_tui.dataset.row_identity import input_digest, sealed
 from distill_tui.monitor import routes
 from distill_tui.rules.requests import ServeMode
+from distill_tui.serving import figures
 from distill_tui.serving.routing import Routing, begun, restored
 from distill_tui.store import gateway as standing
 from distill_tui.store import glance, queries
 from distill_tui.store.gateway import Routes
 from distill_tui.store.project import Project
-from distill_tui.terms import ServingMode
+from distill_tui.terms import OnObjection, Route, ServingMode
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.board import card_text, preview
 from distill_tui.ui.play import live_tab
@@ -133,6 +134,54 @@ def test_the_operators_tab_shows_what_a_shadow_learns(
         assert sum(found.health()["figures"]["routing"]["pairs"]) == 60
 
 
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, counted: figures.Figures, **kept: object) -> standing.GatewayNow:
+    """Write figures as a gateway does, `kept` in their place, and read them as a screen does."""
+    folder = standing.folder_of(path, "P-001")
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {"mode": "cascade", "wrong": [], "unlogged": 0, "figures": counted.values() | kept}
+    figures.keep(folder, state)
+    again = figures.restored(folder)  # what a gateway that starts again goes on from
+    assert kept or (again.cost_today, again.saved) == (counted.cost_today, counted.saved)
+    found = standing.read(path, "P-001")
+    assert found is not None
+    return found
+
+
+def test_a_cost_without_a_price_is_not_known_and_never_0(tmp_path: Path) -> None:
+    counted = figures.Figures()
+    for route in (Route.TEACHER, Route.STUDENT):
+        counted.count(route, 0.01, None)
+    counted.paid(None)
+    now = read(tmp_path / "team.distill", counted)
+    assert (now.cost_today, now.saved) == (None, None)
+    assert now.words == "50% student, p95 10 ms"
+
+
+def test_a_teacher_that_answers_costs_and_a_student_saves(tmp_path: Path) -> None:
+    counted, price = figures.Figures(), Decimal("0.002")
+    counted.count(Route.TEACHER, 0.01, price)
+    assert (counted.cost_today, counted.saved) == (price, 0)
+    counted.count(Route.STUDENT, 0.01, price)
+    counted.paid(price)
+    now = read(tmp_path / "team.distill", counted)
+    assert (now.cost_today, now.saved) == (2 * price, price)
+
+
+def test_what_was_paid_yesterday_is_not_the_cost_of_today(tmp_path: Path) -> None:
+    counted, price = figures.Figures(), Decimal("0.002")
+    counted.count(Route.TEACHER, 0.01, price)
+    stopped = read(tmp_path / "team.distill", counted, day="2026-01-01")  # its gateway stopped on that day
+    assert (stopped.cost_today, stopped.saved) == (0, 0)
+    counted.day = "2026-01-01"  # one that runs on over midnight, and is asked nothing
+    assert counted.values()["cost_today"] == "0"
+    counted.day, counted.cost_today = "2026-01-01", Decimal(5)
+    counted.paid(price)
+    assert counted.cost_today == price
+
+
 async def test_a_key_sets_the_mode(play: real_play.Play) -> None:
     app = DistillApp(play.path, actor=play.by("olga"), play=play.id)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -148,6 +197,23 @@ async def test_a_key_sets_the_mode(play: real_play.Play) -> None:
         await typed(pilot, "5", "ctrl+s")
         await settled(pilot)
         assert "P-001 is served as canary." in told(app) and "canary 5% since" in text_of(app)
+
+
+async def test_the_form_keeps_what_is_not_typed(play: real_play.Play) -> None:
+    before = ServeMode(ServingMode.SHADOW, audit_share=Decimal("0.3"), on_objection=OnObjection.GO_ON)
+    actions.set_mode(play.project, play.id, play.by("olga"), before)
+    app = DistillApp(play.path, actor=play.by("olga"), play=play.id)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("7", "V")
+        await settled(pilot)
+        await pilot.press(*("backspace",) * 10)
+        await typed(pilot, "capture", "ctrl+s")
+        await settled(pilot)
+    found = play.project.dossier(play.id).serving
+    assert found is not None
+    assert (found.mode, found.audit_share) == (ServingMode.CAPTURE, Decimal("0.3"))
+    assert found.on_objection is OnObjection.GO_ON
 
 
 async def test_captured_calls_are_imported_by_one_key(tmp_path: Path, teacher: TeacherServer) -> None:

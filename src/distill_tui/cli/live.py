@@ -344,7 +344,9 @@ def _gateway_json(dossier: PlayDossier, now: GatewayNow | None) -> dict[str, obj
     """Return how the gateway stands, with what each threshold would do."""
     if now is None:
         return None
-    found = asdict(now) | {"cost_today": str(now.cost_today), "saved": str(now.saved), "answered": dict(now.routes)}
+    both = {"cost_today": now.cost_today, "saved": now.saved}
+    amounts = {name: None if each is None else str(each) for name, each in both.items()}
+    found = asdict(now) | amounts | {"answered": dict(now.routes)}
     return found | {"routes": [asdict(each) for each in _routes(dossier, now)]}
 
 
@@ -362,8 +364,8 @@ def _gateway_lines(dossier: PlayDossier, now: GatewayNow | None) -> Iterator[str
     if now is not None:
         shares = ", ".join(f"{name} {count:,}" for name, count in now.routes)
         running = f"{now.per_minute:,} requests per minute, p95 {now.p95_ms} ms" if now.running else "not running"
-        saved = money(now.saved, dossier.project.currency)
-        yield f"  {running}; answered by {shares or 'no one'}; saved {saved} since {now.since}"
+        saved = "costs not known" if now.saved is None else f"saved {money(now.saved, dossier.project.currency)}"
+        yield f"  {running}; answered by {shares or 'no one'}; {saved} since {now.since}"
         for each in _routes(dossier, now):
             agrees = "agreement not known"
             if each.agrees is not None:

@@ -18,6 +18,7 @@ import prometheus_client as prometheus
 
 from distill_tui.serving import routing
 from distill_tui.serving.routing import Routing
+from distill_tui.store.gateway import amount_of
 from distill_tui.terms import Route
 
 NOW = "now.json"  # next to the segments: how the gateway stands, for screens
@@ -122,9 +123,9 @@ class Figures:
 
     since: str = ""
     routes: Counter[str] = field(default_factory=Counter)  # since launch
-    saved: Decimal = Decimal(0)
-    day: str = ""
-    cost_today: Decimal = Decimal(0)
+    saved: Decimal | None = None  # None, like the cost, where no price was known
+    day: str = ""  # UTC, that the cost is of
+    cost_today: Decimal | None = None
     routing: Routing = field(default_factory=Routing)
     frames: Counter[str] = field(default_factory=Counter)  # instructions around the input, of captured requests
     _times: deque[float] = field(default_factory=deque)  # of the last minute's requests
@@ -132,16 +133,12 @@ class Figures:
 
     def count(self, route: Route, seconds: float, cost: Decimal | None) -> None:
         """Count a request that was answered; `cost` is what the teacher takes for one."""
-        today = datetime.now(UTC).date().isoformat()
-        if today != self.day:
-            self.day, self.cost_today = today, Decimal(0)
         self.routes[route.value] += 1
         self._latencies.append(seconds)
         self._times.append(time.monotonic())
-        if cost is not None and route is Route.TEACHER:
-            self.cost_today += cost
-        elif cost is not None:
-            self.saved += cost
+        if cost is not None:
+            self.saved = (self.saved or Decimal(0)) + (0 if route is Route.TEACHER else cost)
+            self.paid(cost if route is Route.TEACHER else Decimal(0))
 
     def captured(self, frame: str) -> None:
         """Count the instructions of a request that the teacher answered before any student did."""
@@ -154,8 +151,15 @@ class Figures:
         return whole < ENOUGH or self.frames[frame] * 100 >= whole
 
     def paid(self, cost: Decimal | None) -> None:
-        """Count an answer of the teacher that no client waited for."""
-        self.cost_today += cost or 0
+        """Count what an answer of the teacher cost; by itself, one that no client waited for."""
+        self._turn_day()
+        if cost is not None:
+            self.cost_today = (self.cost_today or Decimal(0)) + cost
+
+    def _turn_day(self) -> None:
+        today = datetime.now(UTC).date().isoformat()
+        if today != self.day:
+            self.day, self.cost_today = today, None if self.cost_today is None else Decimal(0)
 
     @property
     def per_minute(self) -> int:
@@ -172,12 +176,13 @@ class Figures:
         return round(1000 * ranked[min(len(ranked) - 1, math.ceil(0.95 * len(ranked)) - 1)], 2)
 
     def values(self) -> dict[str, object]:
+        self._turn_day()
         return {
             "since": self.since,
             "routes": dict(self.routes),
-            "saved": str(self.saved),
+            "saved": None if self.saved is None else str(self.saved),
             "day": self.day,
-            "cost_today": str(self.cost_today),
+            "cost_today": None if self.cost_today is None else str(self.cost_today),
             "per_minute": self.per_minute,
             "p95_ms": self.p95_ms,
             "frames": dict(self.frames),
@@ -193,7 +198,7 @@ def restored(folder: Path) -> Figures:
         found.since, found.day = str(kept["since"]), str(kept["day"])
         found.routes = Counter({str(name): int(count) for name, count in kept["routes"].items()})
         found.frames = Counter({str(name): int(count) for name, count in kept["frames"].items()})
-        found.saved, found.cost_today = Decimal(kept["saved"]), Decimal(kept["cost_today"])
+        found.saved, found.cost_today = amount_of(kept["saved"]), amount_of(kept["cost_today"])
         found.routing = routing.restored(kept["routing"])
     return found
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ class GatewayNow:
     per_minute: int
     routes: tuple[tuple[str, int], ...]  # since the launch, by who answered
     p95_ms: float | None
-    cost_today: Decimal
-    saved: Decimal
+    cost_today: Decimal | None  # None, like what is saved, where no price is known
+    saved: Decimal | None
     since: str
     unlogged: int
     waits: int = 0  # segments of the served log that it would delete, were they taken
@@ -105,7 +106,13 @@ class GatewayNow:
         found = [] if share is None else [f"{100 * share:.0f}% student"]
         found = [f"{self.unlogged:,} unlogged", *found] if self.unlogged else found
         found += [] if p95 is None else [f"p95 {p95:,.0f} ms"]
-        return ", ".join([*found, f"{self.cost_today:,.2f} today", f"{self.saved:,.2f} saved"])
+        found += [] if self.cost_today is None else [f"{self.cost_today:,.2f} today"]
+        return ", ".join([*found, *([] if self.saved is None else [f"{self.saved:,.2f} saved"])])
+
+
+def amount_of(written: object) -> Decimal | None:
+    """Read an amount of a gateway's figures. Raises ArithmeticError."""
+    return None if written is None else Decimal(str(written))
 
 
 def folder_of(project: Path, code: str) -> Path:
@@ -131,6 +138,12 @@ def any_served(project: Path) -> bool:
     return project.with_name(f"{project.name}.served").is_dir()
 
 
+def _of_today(figures: Mapping[str, object]) -> Decimal | None:
+    """Read the cost of this day, also where the gateway stopped on another one."""
+    cost = amount_of(figures["cost_today"])
+    return cost if cost is None or figures["day"] == datetime.now(UTC).date().isoformat() else Decimal(0)
+
+
 def read(project: Path, code: str) -> GatewayNow | None:
     """Read how a play's gateway stands; None where none has served it, or what it wrote cannot be read."""
     path = folder_of(project, code) / "now.json"
@@ -145,8 +158,8 @@ def read(project: Path, code: str) -> GatewayNow | None:
             per_minute=int(figures["per_minute"]),
             routes=tuple((str(name), int(count)) for name, count in figures["routes"].items()),
             p95_ms=None if figures["p95_ms"] is None else float(figures["p95_ms"]),
-            cost_today=Decimal(figures["cost_today"]),
-            saved=Decimal(figures["saved"]),
+            cost_today=_of_today(figures),
+            saved=amount_of(figures["saved"]),
             since=str(figures["since"]),
             unlogged=int(found["unlogged"]),
             waits=int(found["log"]["waits"]) if "log" in found else 0,

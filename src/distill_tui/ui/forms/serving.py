@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from distill_tui import actions
 from distill_tui.rules import typed
 from distill_tui.rules.requests import ServeMode
-from distill_tui.terms import Action, KeptContent, ServingMode, TeacherFault
+from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, TeacherFault
 from distill_tui.ui.forms.form import REASON, Form, Step, WrongField, call, opens, whole
 from distill_tui.ui.forms.sheet import Body, Field, Values
 from distill_tui.ui.play.view import View
@@ -31,7 +31,8 @@ def serve_mode(app: DistillApp, view: View) -> Step:
     serving = view.dossier.serving
     now = ServeMode(ServingMode.CAPTURE)
     if serving is not None:
-        now = ServeMode(serving.mode, serving.percent, serving.content, serving.audit_share, serving.on_fault)
+        how = serving.content, serving.audit_share, serving.on_fault, "", serving.on_objection
+        now = ServeMode(serving.mode, serving.percent, *how)
     fields = (
         Field("mode", "mode", now.mode.value, "capture, shadow, canary, cascade or suspended.", tuple(ServingMode)),
         Field("percent", "percent of a canary", f"{now.percent or ''}", "1 to 100; empty in any other mode."),
@@ -43,6 +44,13 @@ def serve_mode(app: DistillApp, view: View) -> Step:
             now.on_fault.value,
             "fail: pass the error on. student: it answers, marked.",
             tuple(TeacherFault),
+        ),
+        Field(
+            "on_objection",
+            "if the validator objects",
+            now.on_objection.value,
+            "fall-back: the teacher answers. go-on: operator and sponsor decide.",
+            tuple(OnObjection),
         ),
         REASON,
     )
@@ -66,17 +74,18 @@ def read(values: Values) -> ServeMode:
     if share is None or not 0 <= share <= 1:
         raise WrongField(f"“{values['audit_share']}” is not a share. Write a number like 0.02 or 2%.", "audit_share")
     return ServeMode(
-        _word(ServingMode, values["mode"]),
+        _word(ServingMode, values, "mode"),
         whole(values, "percent") if values["percent"] else 0,
-        _word(KeptContent, values["content"]),
+        _word(KeptContent, values, "content"),
         share,
-        _word(TeacherFault, values["on_fault"]),
+        _word(TeacherFault, values, "on_fault"),
         values["reason"],
+        _word(OnObjection, values, "on_objection"),
     )
 
 
-def _word(kind: type[Word], text: str) -> Word:
-    found = next((word for word in kind if word.value == text.strip().casefold()), None)
+def _word(kind: type[Word], values: Values, name: str) -> Word:
+    found = next((word for word in kind if word.value == values[name].strip().casefold()), None)
     if found is None:
-        raise ValueError(f"“{text}” is none of {', '.join(kind)}.")
+        raise WrongField(f"“{values[name]}” is none of {', '.join(kind)}.", name)
     return found

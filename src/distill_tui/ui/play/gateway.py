@@ -34,8 +34,11 @@ def served(view: View, width: int) -> Lines:
     lines += page.fact("requests", f"{now.per_minute:,} per minute, p95 {_ms(now.p95_ms)}", width)
     lines += page.fact("answered", f"by {shares}" if shares else show.glyph("dash"), width)
     currency = view.dossier.project.currency
-    lines += page.fact("teacher", f"{money(now.cost_today, currency)} today", width)
-    lines += page.fact("saved", f"{money(now.saved, currency)} since {page.when(now.since)}", width)
+    if now.saved is None or now.cost_today is None:
+        lines += page.fact("cost", "not known: the worksheet has no teacher_cost_per_1k", width)
+    else:
+        lines += page.fact("teacher", f"{money(now.cost_today, currency)} today", width)
+        lines += page.fact("saved", f"{money(now.saved, currency)} since {page.when(now.since)}", width)
     if now.unlogged:
         lines += page.sentence(f"{now.unlogged:,} requests could not be recorded.", width, word="look")
     return lines
