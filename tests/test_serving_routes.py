@@ -23,7 +23,7 @@ from distill_tui.store import gateway as standing
 from distill_tui.store import glance, queries
 from distill_tui.store.gateway import Routes
 from distill_tui.store.project import Project
-from distill_tui.terms import OnObjection, Route, ServingMode
+from distill_tui.terms import KeptContent, OnObjection, Route, ServingMode, TeacherFault
 from distill_tui.ui.app import DistillApp
 from distill_tui.ui.board import card_text, preview
 from distill_tui.ui.play import live_tab
@@ -214,6 +214,25 @@ async def test_the_form_keeps_what_is_not_typed(play: real_play.Play) -> None:
     assert found is not None
     assert (found.mode, found.audit_share) == (ServingMode.CAPTURE, Decimal("0.3"))
     assert found.on_objection is OnObjection.GO_ON
+
+
+def test_a_command_keeps_what_it_does_not_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new.distill"
+    words = ["--project", str(path)]
+    assert main(["init", str(path), "--name", "New", "--me", "mia"]) == exits.DONE
+    assert main([*words, "new", "mail", "--kind", "cost"]) == exits.DONE
+    assert main([*words, "role", "P-001", "driver", "mia"]) == exits.DONE
+    assert main([*words, "serve", "P-001", "--content", "digests"]) == exits.USAGE  # it would have no effect
+    assert "--content of a play is set with its --mode" in capsys.readouterr().err
+    assert main([*words, "serve", "mode", "P-001", "capture", "--content", "digests"]) == exits.DONE
+    assert main([*words, "serve", "mode", "P-001", "suspended", "--audit-share", "0.5"]) == exits.DONE
+    assert main([*words, "serve", "mode", "P-001", "capture", "--on-fault", "student"]) == exits.DONE
+    project = Project.open(path)
+    found = project.dossier(1).serving
+    project.close()
+    assert found is not None
+    assert (found.content, found.audit_share) == (KeptContent.DIGESTS, Decimal("0.5"))
+    assert (found.on_fault, found.on_objection) == (TeacherFault.STUDENT, OnObjection.FALL_BACK)
 
 
 async def test_captured_calls_are_imported_by_one_key(tmp_path: Path, teacher: TeacherServer) -> None:

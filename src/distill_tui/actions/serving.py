@@ -33,7 +33,7 @@ def fall_back(project: Project, play_id: int, actor: Actor, since: int, reason: 
     with project.change(Action.FALL_BACK, play_id, actor, FallBack(since, reason)) as change:
         was = change.dossier.serving
         assert was is not None
-        kept = ServeMode(ServingMode.SUSPENDED, 0, was.content, was.audit_share, was.on_fault, reason, was.on_objection)
+        kept = replace(was.kept(ServingMode.SUSPENDED), reason=reason)
         change.detail |= serving_mode.detail(kept, *_now(change.dossier)) | {"from": was.words}
 
 

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,46 +28,37 @@ from distill_tui.terms import Action, KeptContent, OnObjection, ServingMode, Spl
 from distill_tui.text import visible
 
 if TYPE_CHECKING:
+    from distill_tui.rules.serving_mode import Serving
     from distill_tui.serving.retention import Keep
     from distill_tui.serving.server import Served
 
 settings = stacked(
-    click.option("--percent", metavar="N", type=int, default=0, show_default=False, help="of requests, in a canary"),
-    click.option("--content", type=OneOf(KeptContent), default=KeptContent.FULL, help="what the served log keeps"),
+    click.option("--percent", metavar="N", type=int, help="of requests, in a canary"),
+    click.option("--content", type=OneOf(KeptContent), help="what the served log keeps (at first full)"),
     click.option(
-        "--audit-share",
-        metavar="SHARE",
-        default="0.02",
-        help="of the student's requests, also to the teacher",
+        "--audit-share", metavar="SHARE", help="of the student's requests, also to the teacher (at first 0.02)"
     ),
-    click.option(
-        "--on-fault", type=OneOf(TeacherFault), default=TeacherFault.FAIL, help="what answers where the teacher fails"
-    ),
+    click.option("--on-fault", type=OneOf(TeacherFault), help="what answers where the teacher fails (at first fail)"),
     click.option(
         "--on-objection",
         type=OneOf(OnObjection),
-        default=OnObjection.FALL_BACK,
-        help="what happens where the validator objects to the live student",
+        help="what happens where the validator objects to the live student (at first fall-back)",
     ),
 )
 
 
 def asked(
-    mode: ServingMode,
-    reason: str,
-    *,
-    percent: int,
-    content: KeptContent,
-    audit_share: str,
-    on_fault: TeacherFault,
-    on_objection: OnObjection,
+    mode: ServingMode, reason: str, was: Serving | None, *, audit_share: str | None, **words: Any
 ) -> requests.ServeMode:
-    """Return the mode that the options ask for. Raises UsageError."""
-    try:
-        share = Decimal(audit_share)
-    except InvalidOperation:
-        raise UsageError("--audit-share is a share like 0.02.") from None
-    return requests.ServeMode(mode, percent, content, share, on_fault, reason, on_objection)
+    """Return the mode that the options ask for; what is not given stays as it `was`. Raises UsageError."""
+    now = requests.ServeMode(mode) if was is None else was.kept(mode)
+    given = {name: value for name, value in words.items() if value is not None}
+    if audit_share is not None:
+        try:
+            given["audit_share"] = Decimal(audit_share)
+        except InvalidOperation:
+            raise UsageError("--audit-share is a share like 0.02.") from None
+    return replace(now, reason=reason, **given)
 
 
 # --- answer from a bundle --------------------------------------------------------------------------------------------
@@ -149,7 +142,7 @@ def serve(
     own = {name: more.pop(name) for name in ("percent", "content", "audit_share", "on_fault", "on_objection")}
     with reading():
         if len(what) == 1 and (Path(what[0]) / "manifest.json").is_file():
-            wanted = asked(mode or ServingMode.CASCADE, "", **own)
+            wanted = asked(mode or ServingMode.CASCADE, "", None, **own)
             kept = command_of.keep(keep_days, keep_gb, alone=True)
             log = Path(served_log) if served_log else None
             served = [command_of.bundle(Path(what[0]), signer, wanted, log, kept)]
@@ -157,22 +150,23 @@ def serve(
             raise UsageError("--signer and --served-log are for a bundle alone.")
         else:
             kept = command_of.keep(keep_days, keep_gb, alone=False)
-            first = asked(mode, "", **own) if mode is not None else None
-            served = [_of_play(call, each, first, kept) for each in what]
+            if mode is None and (set_alone := [name for name, value in own.items() if value is not None]):
+                raise UsageError(f"--{set_alone[0].replace('_', '-')} of a play is set with its --mode.")
+            served = [_of_play(call, each, mode, own, kept) for each in what]
             teacher = teacher or command_of.teacher_of(call.project, call.dossier())
         call.close()
         command_of.run(served, teacher or "", more, call.talk)
 
 
-def _of_play(call: Call, code: str, wanted: requests.ServeMode | None, kept: Keep) -> Served:
+def _of_play(call: Call, code: str, mode: ServingMode | None, own: Mapping[str, Any], kept: Keep) -> Served:
     """Return a play as it is served, in the mode that is asked for."""
     call.play = code
     call.__dict__.pop("play_id", None)
     reasons = list(restored.read_only(Action.SERVE_MODE, call.dossier().project))
     if reasons:
         raise Refused(reasons)
-    if wanted is not None:
-        actions.set_mode(*call.about, wanted)
+    if mode is not None:
+        actions.set_mode(*call.about, asked(mode, "", call.dossier().serving, **own))
     return command_of.play(call.path, call.dossier().code, kept)
 
 
@@ -190,7 +184,7 @@ def _of_play(call: Call, code: str, wanted: requests.ServeMode | None, kept: Kee
 @settings
 @click.option("-m", "--message", metavar="TEXT", default="", show_default=False, help="the reason, for the log")
 def serve_mode(call: Call, mode: ServingMode, message: str, **words: Any) -> None:
-    actions.set_mode(*call.about, asked(mode, message, **words))
+    actions.set_mode(*call.about, asked(mode, message, call.dossier().serving, **words))
     serving = call.dossier().serving
     assert serving is not None
     call.done(f"{call.play} is served as {serving.words}.", [serving.words], mode=mode.value, entry=serving.seq)

@@ -39,6 +39,12 @@ class Serving:
         """The mode for a line: with its share, where it has one."""
         return f"{self.mode.value} {self.percent}%" if self.mode is ServingMode.CANARY else self.mode.value
 
+    def kept(self, mode: ServingMode) -> ServeMode:
+        """Return the request for a mode in which all other settings stay."""
+        percent = self.percent if mode is self.mode else 0
+        how = self.content, self.audit_share, self.on_fault, "", self.on_objection
+        return ServeMode(mode, percent, *how)
+
 
 def detail(asked: ServeMode, bundle: int, feed: int) -> dict[str, object]:
     """Write what the log keeps of a mode."""

@@ -29,10 +29,7 @@ ANSWERS = {
 @opens(Action.SERVE_MODE)
 def serve_mode(app: DistillApp, view: View) -> Step:
     serving = view.dossier.serving
-    now = ServeMode(ServingMode.CAPTURE)
-    if serving is not None:
-        how = serving.content, serving.audit_share, serving.on_fault, "", serving.on_objection
-        now = ServeMode(serving.mode, serving.percent, *how)
+    now = ServeMode(ServingMode.CAPTURE) if serving is None else serving.kept(serving.mode)
     fields = (
         Field("mode", "mode", now.mode.value, "capture, shadow, canary, cascade or suspended.", tuple(ServingMode)),
         Field("percent", "percent of a canary", f"{now.percent or ''}", "1 to 100; empty in any other mode."),
