@@ -8,12 +8,14 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from distill_tui import actions, digests
 from distill_tui.cli import exits
@@ -96,6 +98,8 @@ def test_only_training_and_labelling_leave_this_machine() -> None:
         assert bool(refused) is (kind not in (RunKind.TRAIN, RunKind.LABEL)), kind
     assert "needs a folder" in Place(on=Executor.FILES).problem(RunKind.TRAIN)
     assert "one shard" in Place(on=Executor.SLURM, shards=2).problem(RunKind.TRAIN)
+    assert "leave out --slurm gpus" in Place(on=Executor.SLURM, gpus=1).problem(RunKind.LABEL)
+    assert not Place(on=Executor.SLURM, gpus=1).problem(RunKind.TRAIN)
     for bad in ({"queue": "x"}, {"minutes": "soon"}):
         with pytest.raises(ValueError, match="Slurm setting"):
             Place(on=Executor.SLURM).with_settings(bad)
@@ -401,12 +405,18 @@ def on_slurm(project: Project, spec: Spec, **settings: str) -> int:
 
 
 @pytest.fixture
-def real(made: Path, tmp_path: Path) -> Iterator[Project]:
+def real(started: Project) -> Iterator[Project]:
     """The same project with workers that are processes."""
+    with workers():
+        yield started
+
+
+@pytest.fixture
+def started(made: Path, tmp_path: Path) -> Iterator[Project]:
+    """The same project with workers that are started afresh, in this environment."""
     shutil.copytree(made, tmp_path / "work")
     opened = Project.open(tmp_path / "work" / "team.distill")
-    with workers():
-        yield opened
+    yield opened
     for run in queries.active_runs(opened):
         if run.pid is not None:
             os.kill(run.pid, signal.SIGKILL)
@@ -441,6 +451,31 @@ def test_slurm_that_is_down_is_one_line_and_the_run_can_be_resumed(
     assert run.status is RunStatus.FAILED and "Slurm does not take the job" in (run.error or "")
     assert "Unable to contact slurm controller" in (run.error or "") and "\n" not in (run.error or "")
     assert ended(real, actions.resume_run(real, 1, DAN, run.id, Place(on=Executor.LOCAL))).status is RunStatus.FINISHED
+
+
+def test_a_launcher_that_is_not_there_is_one_line_before_anything_is_submitted(
+    started: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(local.LAUNCHER, "no-such-launcher --num_processes 2")
+    run = ended(started, on_slurm(started, QUICK))
+    assert run.status is RunStatus.FAILED and "no-such-launcher, which is not there" in (run.error or "")
+
+
+@pytest.mark.slow
+def test_a_job_trains_in_the_processes_that_the_environment_launches(
+    cluster: Path, started: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = Path(sys.executable).with_name("accelerate")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv(local.LAUNCHER, f"{launcher} launch --multi_gpu --main_process_port 0 --num_processes 2")
+    run = ended(started, on_slurm(started, QUICK))
+    assert run.status is RunStatus.FINISHED, run
+    here = started.dossier(1).runs[-2]
+    both = [load_file(started.artifacts.path(str(each.artifact)) / "model.safetensors") for each in (run, here)]
+    assert both[0].keys() == both[1].keys()
+    furthest = max(float(abs(both[0][name] - both[1][name]).max()) for name in both[0])
+    assert 0 < furthest < 2e-5, "the sums of two processes, in another order than those of one"
 
 
 @pytest.mark.slow

@@ -21,13 +21,14 @@ from distill_tui.rules import entities, results
 from distill_tui.rules.dossier import PlayDossier, ProjectDossier
 from distill_tui.rules.results import decode, encode
 from distill_tui.runs import label, train
-from distill_tui.runs.claim import EVERY, Stopped
+from distill_tui.runs.claim import EVERY, Companion, Stopped
 from distill_tui.runs.executors import files
 from distill_tui.runs.worker import in_a_line
 from distill_tui.store import sqlite
 from distill_tui.store.artifacts import Artifacts, write_whole
 from distill_tui.teachers import cache
 from distill_tui.terms import RunKind
+from distill_tui.training import ranks
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,16 @@ def work(where: Path, attempt: str = "") -> None:
         away.finish(done, done.new, None)
 
 
+def accompany(where: Path) -> int:
+    """Train a shard as one of several launched processes, next to the first, which reports and writes."""
+    text = (where / files.SHARD).read_bytes()
+    shard = decode(files.Shard, text.decode())
+    if shard.run.kind is RunKind.TRAIN and not files.is_done(where, digest_of(text)):
+        host = AwayHost(Artifacts(where / "artifacts"), shard)
+        train.accompany(Companion(host, shard.run.id, where / "work"), shard.run)
+    return 0
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, sqlite.errors()):
         return f"The answers cannot be kept: {sqlite.sentence(error)}; make room, and run this shard again."
@@ -158,6 +169,8 @@ def main(arguments: list[str]) -> int:
     """Work on a shard; exit code 0 done, 1 failed, 3 stopped."""
     where = Path(arguments[0])
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    if ranks.rank() > 0:
+        return accompany(where)
     with suppress(FileNotFoundError):
         (where / files.FAILED).unlink()
     attempt = arguments[1] if len(arguments) > 1 else ""

@@ -219,7 +219,7 @@ def wait_on(project: Project, run_id: int, why: str) -> bool:
 class Companion:
     """A process that trains together with the one that claimed the run; it reports and writes nothing."""
 
-    project: Project
+    project: Host
     id: int
     folder: Path
 

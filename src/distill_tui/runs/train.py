@@ -103,10 +103,14 @@ def train_shard(project: Project, run_id: int) -> int:
     """Train as a companion process; every other kind of run is the first process's alone."""
     run = queries.run(project, run_id)
     if run is not None and run.kind is RunKind.TRAIN:
-        material = Material.of(project, run, project.dossier(run.play_id))
-        companion = Companion(project, run_id, project.artifacts.run_folder(run_id))
-        climb(companion, Spec.from_json(run.spec), material)
+        accompany(Companion(project, run_id, project.artifacts.run_folder(run_id)), run)
     return 0
+
+
+def accompany(companion: Companion, run: entities.Run) -> None:
+    """Train together with the process that has the run."""
+    material = Material.of(companion.project, run, companion.project.dossier(run.play_id))
+    climb(companion, Spec.from_json(run.spec), material)
 
 
 def climb(

@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distill_tui.rules import entities
-from distill_tui.runs.executors import cores
+from distill_tui.runs.executors import cores, place
 from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
-from distill_tui.terms import RunKind, RunStatus
+from distill_tui.terms import Executor, RunKind, RunStatus
 from distill_tui.text import visible
 
 LAUNCHER = "DISTILL_LAUNCH"  # what starts the processes of a training, like: accelerate launch --num_processes 2
@@ -46,7 +46,7 @@ def start(project: Project, run_id: int) -> None:
     except ValueError as error:
         raise ProjectError(f"{error} Then resume the run.") from None
     about = [str(project.path.absolute()), str(run_id)]
-    launcher = _launcher(run)
+    launcher = launcher_of(run.kind) if run is not None and _is_here(folder) else [sys.executable]
     if run is not None and launcher == [sys.executable] and _hand_over(run.kind, about):
         return
     with (folder / LOG).open("ab") as log:
@@ -58,6 +58,14 @@ def start(project: Project, run_id: int) -> None:
             start_new_session=True,
             env=os.environ | QUIET,
         )
+
+
+def _is_here(folder: Path) -> bool:
+    """Whether a run works on this machine; a worker of any other follows it, and is one process."""
+    try:
+        return place.read(folder).on is Executor.LOCAL
+    except ValueError:
+        return False  # the worker words it
 
 
 @contextmanager
@@ -98,9 +106,9 @@ def _hand_over(kind: RunKind, about: list[str]) -> bool:
     return False
 
 
-def _launcher(run: entities.Run | None) -> list[str]:
+def launcher_of(kind: RunKind) -> list[str]:
     """Return what runs the worker: this Python, or what the environment names to train on several devices."""
-    line = os.environ.get(LAUNCHER, "") if run is not None and run.kind is RunKind.TRAIN else ""
+    line = os.environ.get(LAUNCHER, "") if kind is RunKind.TRAIN else ""
     try:
         named = shlex.split(line)
     except ValueError:

@@ -48,6 +48,8 @@ class Place:
             return f"A run of kind {kind.value} works on this machine only; --on is for training and labelling."
         if self.on is Executor.FILES and not self.folder:
             return "--on files needs a folder for the shards: --to FOLDER."
+        if self.gpus and kind is RunKind.LABEL:
+            return "A local teacher answers on processors; leave out --slurm gpus."
         if self.shards < 1 or (self.shards > 1 and kind is RunKind.TRAIN):
             return f"A {kind.value} run cannot be split into {self.shards} shards; a training run is one shard."
         return ""

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from distill_tui.runs.executors import local
 from distill_tui.runs.executors.files import Job
 from distill_tui.runs.executors.place import Place
 from distill_tui.store.artifacts import write_whole
@@ -44,6 +46,7 @@ def submit(folder: Path, job: Job, place: Place, attempt: str) -> tuple[str, ...
         import submitit
     except ImportError:
         raise ValueError("Slurm needs submitit; install it with `pip install distill-tui[slurm]`.") from None
+    launcher = _launcher(job, place)
     settings: dict[str, object] = {
         "name": f"distill-{job.run}",
         "timeout_min": place.minutes,
@@ -57,7 +60,8 @@ def submit(folder: Path, job: Job, place: Place, attempt: str) -> tuple[str, ...
         executor = submitit.AutoExecutor(folder=folder / "slurm", cluster="slurm")
         executor.update_parameters(**{name: value for name, value in settings.items() if value is not None})
         folders = [str(folder / f"shard-{number:04}") for number in range(1, len(job.shards) + 1)]
-        ids = tuple(each.job_id for each in executor.map_array(_shard, folders, [attempt] * len(folders)))
+        commands = [[*launcher, "-m", "distill_tui.runs.away", where, attempt] for where in folders]
+        ids = tuple(each.job_id for each in executor.map_array(_shard, commands))
     except (RuntimeError, OSError, subprocess.SubprocessError, submitit.core.utils.FailedJobError) as error:
         raise ValueError(f"Slurm does not take the job: {_line(error)}. Check `sinfo` and the settings.") from None
     try:
@@ -68,9 +72,20 @@ def submit(folder: Path, job: Job, place: Place, attempt: str) -> tuple[str, ...
     return ids
 
 
-def _shard(where: str, attempt: str) -> int:
+def _launcher(job: Job, place: Place) -> list[str]:
+    """Return what starts a shard: what the environment names, or for GPUs one process each. Raises ValueError."""
+    named = local.launcher_of(job.kind)
+    if not place.gpus or named != [sys.executable]:
+        return named
+    if find_spec("accelerate") is None:
+        raise ValueError("A training on GPUs needs accelerate; install it with `pip install distill-tui[launch]`.")
+    several = ["--multi_gpu", "--main_process_port", "0"] if place.gpus > 1 else []
+    return [*named, "-m", "accelerate.commands.launch", *several, "--num_processes", str(place.gpus)]
+
+
+def _shard(command: list[str]) -> int:
     """Work on a shard, in a job."""
-    done = subprocess.run([sys.executable, "-m", "distill_tui.runs.away", where, attempt], check=False)
+    done = subprocess.run(command, check=False)
     if done.returncode < 0:
         raise RuntimeError(f"the shard's process was killed by signal {-done.returncode}")
     if done.returncode == 1:
