@@ -175,7 +175,7 @@ prove-elsewhere: $(READY)  ## a bundle, its verdict and a retraining with other 
 	@$(BIN)/python proofs/elsewhere.py $(ARGS)
 
 .PHONY: bench-arms
-bench-arms: $(READY)  ## two arms of one run one after the other, and as two processes at once
+bench-arms: $(READY)  ## training runs of several arms, one arm after the other and two at once, with the same weights
 	@$(BIN)/python benchmarks/arms.py $(ARGS)
 
 .PHONY: bench-plays

@@ -35,6 +35,23 @@ assert cores.take(int(sys.argv[2]), sys.argv[1], waits)
 print("works", flush=True)
 sys.stdin.read()
 """
+LENDS = """
+import sys
+from distill_tui.runs.executors import cores
+cores.MEMORY = 0
+print(cores.spare(1), flush=True)
+assert cores.take(1, "arms", lambda why: True)
+print(cores.spare(2), flush=True)
+lent = cores.spare(1)
+held = lent.borrow()
+print(len(held), lent.borrow(), lent.wanted(), flush=True)
+sys.stdin.readline()
+print(lent.borrow(), lent.wanted(), flush=True)
+lent.give_back(held)
+sys.stdin.readline()
+print(lent.borrow(), lent.wanted(), flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +122,9 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subprocess.P
     """Start a process that takes cores and holds them until its input ends."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(name: str, needed: int = 1, memory: int = 0) -> subprocess.Popen[str]:
+    def start(name: str, needed: int = 1, memory: int = 0, program: str = TAKES) -> subprocess.Popen[str]:
         made = subprocess.Popen(
-            [sys.executable, "-c", TAKES, name, str(needed), str(memory)],
+            [sys.executable, "-c", program, name, str(needed), str(memory)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(made)
@@ -160,3 +177,29 @@ def test_a_second_run_waits_for_memory_and_a_first_never_does(take: Callable[...
     ends(first)
     while (said := line(second)) != "works":
         assert said.startswith("waits for memory")
+
+
+def goes_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_a_run_borrows_a_core_while_no_other_run_waits_and_gives_it_to_one_that_does(
+    take: Callable[..., subprocess.Popen[str]],
+) -> None:
+    arms = take("arms", program=LENDS)
+    assert [line(arms), line(arms)] == ["None", "None"], "it holds none yet, and there are no two cores to borrow"
+    assert line(arms) == "1 [] False"
+    other = take("other")
+    assert line(other) == "waits for a free core; at work: arms"
+    goes_on(arms)
+    assert line(arms) == "[] True"
+    while (said := line(other)) != "works":
+        assert said == "waits for a free core; at work: arms"
+    third = take("third")
+    assert line(third) == "waits for a free core; at work: arms, other", "the core of the run itself is still its own"
+    third.kill()
+    third.wait()
+    goes_on(arms)
+    assert line(arms) == "[] False"

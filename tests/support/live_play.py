@@ -22,7 +22,7 @@ from distill_tui.people import practice_keys, signatures
 from distill_tui.rounds import cost_estimate
 from distill_tui.rules.actor import Actor
 from distill_tui.runs import worker
-from distill_tui.runs.executors import local
+from distill_tui.runs.executors import cores, local
 from distill_tui.spec import Spec
 from distill_tui.store.project import Project
 from distill_tui.teachers.description import Described
@@ -107,7 +107,7 @@ def workers_here() -> Iterator[None]:
     """Let workers run in this process, one after the other, so that torch is imported once."""
 
     def start(project: Project, run_id: int) -> None:
-        with mock.patch.object(os, "nice"):
+        with mock.patch.object(os, "nice"), mock.patch.object(cores, "spare", return_value=None):  # torch was used
             worker.main([str(project.path), str(run_id)])
 
     with mock.patch.object(local, "start", start):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import replace
 
 from distill_tui.gates.record import Record
@@ -22,7 +21,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     assert judged is not None and judged.artifact is not None
     asked = decode(RepeatSpec, claimed.run.spec)
     spec = replace(Spec.from_json(judged.spec).kept(result_of(TrainResult, judged).rung), seeds=asked.seeds)
-    material, started = Material.of(claimed.project, claimed.run, dossier), time.monotonic()
+    material = Material.of(claimed.project, claimed.run, dossier)
     trained, last = climb(claimed, spec, material, claimed.project.artifacts.path(judged.artifact))
     rows, task = material.validation, task_rows.of(material.validation.task)
     words = task.fit_baseline(material.training, spec.seed)
@@ -31,7 +30,7 @@ def run(claimed: Claim, dossier: PlayDossier) -> None:
     result = RepeatResult(
         findings=(controls.seeds(Record(**columns)),),
         scores=(trained.kept.score, *(arm.score for arm in trained.seeds.values())),
-        seconds=round(max(time.monotonic() - started, sum(arm.seconds for arm in trained.seeds.values())), 1),
+        seconds=round(trained.clock.seconds, 1),
         data=material.data.digest,
     )
     for seed in trained.seeds:

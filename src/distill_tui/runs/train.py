@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.results import TrainedArm, TrainResult, Validation
 from distill_tui.runs import task_rows
 from distill_tui.runs.claim import Companion, Host, Work
+from distill_tui.runs.executors import cores
 from distill_tui.spec import Spec
 from distill_tui.store import queries, tables
 from distill_tui.store.project import Project
@@ -44,7 +44,6 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
         problem = too_few(dossier.gate, [*map(key, material.validation.digests)], len(material.validation))
         if problem:
             raise ValueError(problem)
-    started = time.monotonic()
     trained, last = climb(claimed, spec, material)
     kept = trained.kept
     control_arms = {control.value: arm for control, arm in trained.controls.items()}
@@ -59,7 +58,7 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
     result = TrainResult(
         **vars(shown),
         cut=cut,
-        seconds=round(max(time.monotonic() - started, took(trained)), 1),
+        seconds=round(trained.clock.seconds, 1),
         parameters=parameters,
         bytes=size,
         data=material.data.digest,
@@ -74,12 +73,6 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
         },
     )
     claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
-
-
-def took(trained: Climb[Any, Any]) -> float:
-    """Return the seconds of all arms, also of those that an earlier process of this run trained."""
-    compared = (trained.controls, trained.seeds, trained.probe)
-    return sum(arm.seconds for arms in (trained.rungs, *(each.values() for each in compared)) for arm in arms)
 
 
 @dataclass(frozen=True)
@@ -124,14 +117,24 @@ def climb(
     """
     start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
     rows = task_rows.of(material.training.task).arm_rows(material.training, material.validation, material.asked)
-    trained = Climb(spec, rows, teacher=material.teacher, start=start, folder=claimed.folder, trained=student)
+    trained = Climb(
+        spec,
+        rows,
+        teacher=material.teacher,
+        start=start,
+        folder=claimed.folder,
+        trained=student,
+        spare=cores.spare(spec.threads),
+    )
     total, last = trained.total(), 0
     with closing(trained.steps()) as steps:
         for name, step in steps:
-            last = trained.before + step.number  # the same numbers for a run that was killed and resumed
-            point = None if name.startswith(("control", "seed", "probe")) else _point(claimed.id, last, step)
+            number = trained.before + step.number  # the same for a run that was killed and resumed
+            last, done = max(last, number), trained.done
+            point = None if name.startswith(("control", "seed", "probe")) else _point(claimed.id, number, step)
             always = point is not None and step.validation is not None
-            claimed.report(last, max(last, total), _step_message(name, step), point=point, always=always)
+            message = _step_message(name, step, [other for other in trained.working if other != name])
+            claimed.report(done, max(done, total), message, point=point, always=always)
     return trained, last
 
 
@@ -145,9 +148,10 @@ def _point(run_id: int, number: int, step: Step) -> entities.RunPoint:
     )
 
 
-def _step_message(name: str, step: Step) -> str:
+def _step_message(name: str, step: Step, others: Sequence[str]) -> str:
     terms = ", ".join(f"{term} {size:.3f}" for term, size in vars(step.terms).items() if size)
-    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms})"
+    also = f" · also at work: {', '.join(others)}" if others else ""
+    return f"{name} · epoch {step.epoch} · loss {step.loss:.3f} ({terms}){also}"
 
 
 def arm_result(arm: Arm[Any], good_enough: bool, artifact: str = "") -> TrainedArm:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from distill_tui.training.replace import move_into_place
+from distill_tui.training.replace import alone, move_into_place
 
 KEEP = 2  # the newest may be damaged by the disk, so the one before it stays
 
@@ -72,11 +72,12 @@ def _array_digest(array: NDArray[np.generic]) -> str:
 
 
 def kept(path: Path, make: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Read tensors from a file, or make them and write it."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(make(), path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
+    """Read tensors from a file, or make them and write it: one process makes them, others wait."""
+    with alone(path.parent):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(make(), path.with_suffix(".tmp"))
+            path.with_suffix(".tmp").replace(path)
     tensors: dict[str, torch.Tensor] = load_file(path)
     return tensors
 

@@ -150,7 +150,7 @@ class ClassificationObjective:
         self.spec, self.several, self.levels = spec, training.labels.ndim == 2, levels
         useful = np.flatnonzero(_useful(spec, training))
         texts = [training.inputs[row] for row in useful]
-        self.student = students.build(spec, labels, texts, places.teacher, places.start)
+        self.student = students.build(spec, labels, texts, places.teacher, places.start, places.shared)
         self.model = self.student.model
         self.rows = self.student.tokenise(texts)
         self.lengths = [len(row) for row in self.rows]

@@ -8,8 +8,10 @@ does that, once, on the held-out rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -17,9 +19,11 @@ import numpy as np
 
 from distill_tui.spec import Spec
 from distill_tui.terms import Control, Export
-from distill_tui.training import predict, processes
+from distill_tui.training import at_once, predict, processes, students
+from distill_tui.training.at_once import Plan
 from distill_tui.training.loop import Places, Step
 from distill_tui.training.objective import LossTerms
+from distill_tui.training.replace import alone
 
 PROBES = {"quarter": 4, "half": 2}  # arms of the probe: one row in 4, one in 2
 
@@ -81,8 +85,11 @@ class Climb(Generic[Part, Predictions]):
         start: Path | None,
         folder: Path,
         trained: Path | None = None,
+        spare: at_once.Spare | None = None,
     ) -> None:
         """Plan the run; `trained` is a student that stands in the place of the rungs.
+
+        With `spare` cores, several arms are trained at once; the result is the same as one after the other.
 
         Raises ValueError with one sentence where no rung could learn anything.
         """
@@ -95,8 +102,15 @@ class Climb(Generic[Part, Predictions]):
         self.controls: dict[Control, Arm[Predictions]] = {}
         self.seeds: dict[int, Arm[Predictions]] = {}
         self.probe: dict[str, Arm[Predictions]] = {}
-        self.before = 0  # steps planned for the arms before the present one, however early those stopped
+        self.before = 0  # steps planned for the arms before the one that was yielded, however early those stopped
+        self.clock = Clock(folder / "seconds")
         self._planned = 0
+        self._done: dict[str, int] = {}
+        self._team: at_once.Team[Arm[Predictions]] | None = None
+        if spare is not None and len(self._climbed) + self._compared > 1:
+            for each in spec.rungs():
+                students.load(each)
+            self._team = at_once.Team(spare)
 
     @property
     def kept(self) -> Arm[Predictions]:
@@ -113,52 +127,101 @@ class Climb(Generic[Part, Predictions]):
     def good_enough(self, arm: Arm[Predictions]) -> bool:
         return arm.score is not None and self.target is not None and arm.score >= self.target
 
+    @property
+    def done(self) -> int:
+        """Steps that are done; of an arm that is trained, however early it stopped, those that were planned."""
+        return sum(self._done.values())
+
+    @property
+    def working(self) -> list[str]:
+        """The arms at work, where several may be."""
+        return [] if self._team is None else [child.plan.name for child in self._team.working]
+
     def steps(self) -> Generator[tuple[str, Step], None, None]:
-        """Train arm after arm, yielding its name and each step. Arms that were trained before a kill are kept."""
-        if self.trained is not None:
+        """Train the arms, yielding the name and each step. Arms that were trained before a kill are kept."""
+        kept, *more = self._climbed or (self.spec,)
+        rungs = [self._plan(each.rung, each, self.rows.training, self.rungs.append) for each in self._climbed]
+        if more:
+            yield from self._several(rungs, self.good_enough)
+            self._planned = sum(_steps(arm.spec, self.rows.training) for arm in self.rungs)
+            kept, rungs = self.kept.spec, []
+        yield from self._several([*rungs, *self._others(kept)])
+        if self.trained is not None:  # after the last fork: see `at_once`
             found = predict.predictions(self.trained, self.rows.validation.inputs, self.spec)
             self.rungs.append(Arm(self.spec, self.trained, found, self.rows.score(found), 0.0, ()))
-        for rung in self.spec.rungs() if self.trained is None else ():
-            arm = yield from self._train(rung.rung, rung, self.rows.training)
-            self.rungs.append(arm)
-            if self.good_enough(arm):
-                break
-        spec = self.kept.spec
+
+    def _others(self, spec: Spec) -> Iterator[Plan[Arm[Predictions]]]:
+        """Plan the arms that the student of a spec is compared with."""
         for control, part in self.rows.control_arms(spec).items():
-            self.controls[control] = yield from self._train(f"control {control}", spec.control(control), part)
+            keep = partial(self.controls.__setitem__, control)
+            yield self._plan(f"control {control}", spec.control(control), part, keep)
         for seed in range(spec.seed + 1, spec.seed + 1 + spec.seeds):
             other = replace(spec, seed=seed)
-            self.seeds[seed] = yield from self._train(f"seed {seed}", other, self.rows.training)
+            yield self._plan(f"seed {seed}", other, self.rows.training, partial(self.seeds.__setitem__, seed))
         for name, one_in in PROBES.items() if spec.probe else ():
             longer = replace(spec, epochs=spec.epochs * one_in, patience=spec.patience * one_in)
             part = nested_sample(self.rows.training, one_in, spec.seed)
-            self.probe[name] = yield from self._train(f"probe {name}", longer, part)
+            yield self._plan(f"probe {name}", longer, part, partial(self.probe.__setitem__, name))
+
+    def _plan(
+        self, name: str, spec: Spec, part: Part, keep: Callable[[Arm[Predictions]], None]
+    ) -> Plan[Arm[Predictions]]:
+        place, before, planned = self.folder / name.replace(" ", "-"), self._planned, _steps(spec, part)
+        self._planned += planned
+
+        def kept(arm: Arm[Predictions]) -> None:
+            self._done[name] = planned
+            keep(arm)
+
+        return Plan(name, place, before, partial(self._train, place, spec, part), kept)
+
+    def _several(
+        self,
+        plans: Sequence[Plan[Arm[Predictions]]],
+        enough: Callable[[Arm[Predictions]], bool] | None = None,
+    ) -> Generator[tuple[str, Step], None, None]:
+        train = at_once.in_turn if self._team is None else self._team.train
+        with closing(train(plans, enough)) as steps:
+            try:
+                for plan, step in steps:
+                    self.before, self._done[plan.name] = plan.before, step.number
+                    yield plan.name, step
+                    self.clock.note()
+            finally:
+                self.clock.note(always=True)
+
+    @property
+    def _climbed(self) -> tuple[Spec, ...]:
+        return () if self.trained is not None else self.spec.rungs()
+
+    @property
+    def _compared(self) -> int:
+        """How many arms the student is compared with."""
+        return len(self.rows.control_arms(self.spec)) + self.spec.seeds + (len(PROBES) if self.spec.probe else 0)
 
     def total(self) -> int:
-        rungs = self.spec.rungs()
-        arms = len(self.rows.control_arms(self.spec)) + self.spec.seeds + (len(PROBES) if self.spec.probe else 0)
-        climbed = () if self.trained is not None else rungs
-        return sum(_steps(rung, self.rows.training) for rung in climbed) + arms * _steps(rungs[-1], self.rows.training)
+        longest = _steps(self.spec.rungs()[-1], self.rows.training)
+        return sum(_steps(rung, self.rows.training) for rung in self._climbed) + self._compared * longest
 
-    def _train(self, name: str, spec: Spec, training: Part) -> Generator[tuple[str, Step], None, Arm[Predictions]]:
+    def _train(self, place: Path, spec: Spec, training: Part) -> Generator[Step, None, Arm[Predictions]]:
         """Train one arm, export it and predict the validation rows; the arm is the generator's return value."""
-        place = self.folder / name.replace(" ", "-")
-        clock = Clock(place / "seconds")
-        epochs: dict[int, list[LossTerms]] = {}
-        self.before, self._planned = self._planned, self._planned + _steps(spec, training)
-        if not (place / "student").exists():
-            places = Places(self.teacher, place / "checkpoints", place / "student", self.start, self.folder / "shared")
-            steps = self.rows.train(spec, training, places)
-            try:
-                for step in steps:
-                    epochs.setdefault(step.epoch, []).append(step.terms)
-                    yield name, step
-                    clock.note()
-            finally:
-                steps.close()  # type: ignore[attr-defined]  # the last checkpoint is written by now, and its folder
-                clock.note(always=True)
-        with processes.join().main_first():
-            shipped = ship(place / "student", spec, place / "shipped")
+        with alone(place) if processes.join().is_main else nullcontext():
+            clock = Clock(place / "seconds")
+            epochs: dict[int, list[LossTerms]] = {}
+            if not (place / "student").exists():
+                places = Places(self.teacher, place / "checkpoints", place / "student", self.start,
+                                self.folder / "shared")  # fmt: skip
+                steps = self.rows.train(spec, training, places)
+                try:
+                    for step in steps:
+                        epochs.setdefault(step.epoch, []).append(step.terms)
+                        yield step
+                        clock.note()
+                finally:
+                    steps.close()  # type: ignore[attr-defined]  # the last checkpoint is written by now, and its folder
+                    clock.note(always=True)
+            with processes.join().main_first():
+                shipped = ship(place / "student", spec, place / "shipped")
         predictions = predict.predictions(shipped, self.rows.validation.inputs, spec)
         means = tuple(_mean(terms) for terms in epochs.values())
         return Arm(spec, shipped, predictions, self.rows.score(predictions), clock.seconds, means)

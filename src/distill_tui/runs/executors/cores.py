@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,10 +19,13 @@ from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.entities import Run
 from distill_tui.spec import Spec
 from distill_tui.terms import RunKind, TeacherSource
+from distill_tui.training import ranks
 
 CORES = "DISTILL_CORES"  # how many heavy runs may work at once; 0: as many as are started
 MEMORY = 1 << 30  # bytes that must be free before a second run begins
+NAME = 1000  # bytes of the name of a run that holds a core
 POLL, STALE = 0.5, 60  # seconds: between two looks; after which the file of a process that is gone is deleted
+_held: dict[int, int] = {}  # the lock of each core that this process holds
 HEAVY = (RunKind.TRAIN, RunKind.REHEARSE, RunKind.REPEAT, RunKind.LABEL, RunKind.EVALUATE, RunKind.REPRODUCE)
 
 
@@ -54,13 +58,16 @@ def needed(run: Run, dossier: PlayDossier) -> int:
 def take(cores: int, name: str, waits: Callable[[str], bool]) -> list[int]:
     """Take cores for this process's life; return their locks, none where no limit holds or the run waits no longer.
 
+    Cores that this process took for an earlier run are given back.
     While there are too few, `waits` gets the reason about twice a second; it returns False where the run should no
     longer wait. `name` is what other runs say that they wait for.
     """
+    while _held:
+        os.close(_held.popitem()[1])
     most = limit()
     if not most or not cores:
         return []
-    folder = remembered.file().parent / "cores"
+    folder = _folder()
     try:
         (folder / "waiting").mkdir(parents=True, exist_ok=True)
     except OSError:  # an account without a state folder has no queue
@@ -71,10 +78,7 @@ def take(cores: int, name: str, waits: Callable[[str], bool]) -> list[int]:
         while True:
             working = _working(folder, most)  # looked at before a core is locked: closing its file again would free it
             scarce = bool(working) and _memory() < MEMORY
-            held = [] if scarce or _ahead(place) else _free(folder, min(cores, most), most)
-            for core in held:
-                os.ftruncate(core, 0)
-                os.pwrite(core, name.encode(), 0)
+            held = [] if scarce or _ahead(place) else _free(folder, min(cores, most), most, name)
             if held or not waits(_why(working, scarce)):
                 return held
             time.sleep(POLL)
@@ -82,6 +86,43 @@ def take(cores: int, name: str, waits: Callable[[str], bool]) -> list[int]:
         place.unlink(missing_ok=True)
         if ticket is not None:
             os.close(ticket)
+
+
+class Spare:
+    """Cores that a process borrows next to its own, for a part of its work."""
+
+    def __init__(self, cores: int, most: int) -> None:
+        self.cores, self.most = cores, most
+
+    def wanted(self) -> bool:
+        """Whether another run waits for cores."""
+        return _ahead(_folder() / "waiting" / "~")  # a name after all others
+
+    def borrow(self) -> list[int]:
+        """Take cores without waiting; none where there are too few, another run waits or memory is scarce."""
+        if self.wanted() or _memory() < MEMORY:
+            return []
+        name = os.pread(next(iter(_held.values())), NAME, 0).decode(errors="replace")
+        return _free(_folder(), self.cores, self.most, name)
+
+    def give_back(self, cores: list[int]) -> None:
+        for number in [number for number, lock in _held.items() if lock in cores]:
+            os.close(_held.pop(number))
+
+
+def spare(cores: int) -> Spare | None:
+    """Return what lends cores next to those that this process took; None where it took none, or there are no more.
+
+    Processes that were launched together train one arm on all devices, and only Linux can fork a process that has
+    loaded torch.
+    """
+    most = limit()
+    can = _held and 2 * cores <= most and ranks.LAUNCHED not in os.environ and sys.platform == "linux"
+    return Spare(cores, most) if can else None
+
+
+def _folder() -> Path:
+    return remembered.file().parent / "cores"
 
 
 def _locked(path: Path) -> int | None:
@@ -110,16 +151,20 @@ def _ahead(mine: Path) -> bool:
     return False
 
 
-def _free(folder: Path, cores: int, most: int) -> list[int]:
-    """Lock so many of the cores; none where there are not enough."""
-    held: list[int] = []
+def _free(folder: Path, cores: int, most: int, name: str) -> list[int]:
+    """Lock so many of the cores, and write down for which run; none where there are not enough."""
+    held: dict[int, int] = {}
     for number in range(most):
-        lock = _locked(folder / f"core-{number}")
+        lock = None if number in _held else _locked(folder / f"core-{number}")  # its own would be freed: see `take`
         if lock is not None:
-            held.append(lock)
+            held[number] = lock
         if len(held) == cores:
-            return held
-    for lock in held:
+            for lock in held.values():
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, name.encode(), 0)
+            _held.update(held)
+            return [*held.values()]
+    for lock in held.values():
         os.close(lock)
     return []
 

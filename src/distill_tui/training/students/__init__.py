@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from distill_tui.spec import Spec
 from distill_tui.tasks.loaders import FORMS
+from distill_tui.terms import StudentKind
 from distill_tui.training import folders
 from distill_tui.training.predictor import Predictor
 
@@ -43,17 +44,24 @@ class LabelStudent(Protocol):
 
 
 def build(
-    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None = None
+    spec: Spec,
+    labels: tuple[str, ...],
+    texts: Sequence[str],
+    teacher: Path | None,
+    start: Path | None = None,
+    shared: Path | None = None,
 ) -> LabelStudent:
     """Make the untrained student of a spec; a pure function of its arguments (and of the files in the folders).
 
     `texts` are the training rows: they choose the vocabulary. `start` is the folder that the spec names to
-    start from. Raises ValueError with one sentence where a folder cannot give what the spec asks for.
+    start from, `shared` the folder of what the arms of a run compute once. Raises ValueError with one sentence where a
+    folder cannot give what the spec asks for.
     """
     import torch  # a student that only answers may do without
 
     torch.manual_seed(spec.seed)
-    student: LabelStudent = _module(spec.student).build(spec, labels, texts, teacher, start)
+    more = (shared,) if spec.student is StudentKind.STATIC else ()
+    student: LabelStudent = _module(spec.student).build(spec, labels, texts, teacher, start, *more)
     return student
 
 
@@ -66,6 +74,11 @@ def objective(spec: Spec, training: Pairs, validation: Pairs, places: Places, as
 def answers_problem(spec: Spec, training: Pairs) -> str | None:
     problem: str | None = _module(spec.student).problem(training)
     return problem
+
+
+def load(spec: Spec) -> None:
+    """Import the code of a spec's kind, as far as it is known before a student is made."""
+    _module(spec.student)
 
 
 def open_folder(folder: Path, *, threads: int, max_tokens: int | None = None) -> Predictor[Any]:

@@ -18,7 +18,7 @@ import torch
 import transformers
 
 from distill_tui.spec import Spec
-from distill_tui.training import lengths, models, vocabulary
+from distill_tui.training import checkpoints, lengths, models, vocabulary
 from distill_tui.training.starts import no_word_piece
 from distill_tui.training.students.encoder import Student, fresh, student_tokenizer
 
@@ -30,9 +30,17 @@ FLAT = 1e3  # an RMS norm with eps = FLAT^2 and weight FLAT passes short vectors
 
 
 def build(
-    spec: Spec, labels: tuple[str, ...], texts: Sequence[str], teacher: Path | None, start: Path | None
+    spec: Spec,
+    labels: tuple[str, ...],
+    texts: Sequence[str],
+    teacher: Path | None,
+    start: Path | None,
+    shared: Path | None = None,
 ) -> Student:
-    """Make the student, with the encoder's embeddings of single tokens where there is an encoder with WordPiece."""
+    """Make the student, with the encoder's embeddings of single tokens where there is an encoder with WordPiece.
+
+    The arms of a run start from the same ones, which are kept in `shared`.
+    """
     source = _encoder(start, teacher)
     tokenizer, kept = student_tokenizer(spec, texts, source)
     encoded = source is not None and kept is not None
@@ -51,7 +59,7 @@ def build(
     )
     student = fresh(spec, labels, tokenizer, config, transformers.EuroBertForSequenceClassification)
     if source is not None and kept is not None:
-        words = _principal_components(_encoded(source, kept), spec.hidden)
+        words = _principal_components(_encoded(source, kept, shared), spec.hidden)
         counts = torch.bincount(torch.tensor([i for row in models.tokenise(tokenizer, texts, 512) for i in row]))
         _start_embeddings(student.model, words, torch.nn.functional.pad(counts, (0, len(kept) - len(counts))))
     return student
@@ -67,21 +75,16 @@ def _encoder(start: Path | None, teacher: Path | None) -> tuple[Model, Tokenizer
     raise ValueError(no_word_piece(start))
 
 
-_last: dict[str, torch.Tensor] = {}  # of a run's arms, all but the first start from the same words
-
-
-def _encoded(source: tuple[Model, Tokenizer], kept: Sequence[int]) -> torch.Tensor:
-    """Encode the kept tokens, or return what was computed last if it was of the same tokens by the same weights."""
+def _encoded(source: tuple[Model, Tokenizer], kept: Sequence[int], shared: Path | None) -> torch.Tensor:
+    """Encode the kept tokens, or read what was computed of the same tokens by the same weights."""
+    if shared is None:
+        return _encode_alone(*source, kept)
     content = hashlib.sha256(json.dumps([*kept]).encode())
     for name, weight in source[0].state_dict().items():
         content.update(name.encode())
         content.update(weight.reshape(-1).view(torch.uint8).numpy())
-    digest = content.hexdigest()
-    if digest not in _last:
-        found = _encode_alone(*source, kept)
-        _last.clear()
-        _last[digest] = found
-    return _last[digest]
+    path = shared / f"words-{content.hexdigest()[:32]}.safetensors"
+    return checkpoints.kept(path, lambda: {"words": _encode_alone(*source, kept)})["words"]
 
 
 @torch.inference_mode()
