@@ -208,7 +208,7 @@ class Team(Generic[Made]):
             self._end()
 
     def _start(self, waiting: deque[Plan[Made]], in_order: bool) -> None:
-        """Give back cores that are not used or that another run waits for, and start arms on those that are free."""
+        """Return cores that are not used or that another run waits for, and start arms on those that are free."""
         while len(self.borrowed) > max(0, len(self.working) - 1):
             self.spare.give_back(self.borrowed.pop())
             self.look = 0.0
