@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill_tui.digests import folder_digest
 from distill_tui.spec import Spec
 from distill_tui.tasks import loaders
 from distill_tui.terms import Control, Export, StudentKind
@@ -251,6 +252,21 @@ def test_a_static_student_starts_from_what_the_encoder_makes_of_each_token(teach
         mine = ours[rows] / (static.RARE / (static.RARE + counts[rows] / counts.sum()))[:, None]
         ratio = torch.cdist(mine, mine)[0, 1:] / torch.cdist(theirs, theirs)[0, 1:]
     assert float(ratio.std() / ratio.mean()) < 1e-3
+
+
+def test_the_arms_of_a_run_encode_the_words_of_a_static_student_once(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, student=StudentKind.STATIC, epochs=1)
+    encoded: list[object] = []
+    usual = static._encode_alone
+    monkeypatch.setattr(static, "_encode_alone", lambda *given: encoded.append(given) or usual(*given))
+    digests = set()
+    for name, shared in (("one", tmp_path / "shared"), ("other", tmp_path / "shared"), ("alone", None)):
+        places = loop.Places(teacher, tmp_path / name / "checkpoints", tmp_path / name / "student", shared=shared)
+        assert [*classification.train(spec, LABELS, examples(), examples(60, seed=1), places)]
+        digests.add(folder_digest(places.out))
+    assert len(encoded) == 2 and len(digests) == 1
 
 
 def test_frequent_tokens_count_less_in_a_static_student(teacher: Path) -> None:
