@@ -428,7 +428,20 @@ def test_the_digest_changes_with_every_field_of_a_gate() -> None:
 def test_a_gate_of_other_methods_cannot_be_locked() -> None:
     gate = one_look(close_to_teacher("0.3"))
     assert all(version.startswith("1: ") for version in methods(gate).values())
-    assert "methods is 2; this release supports 1." in list(problems(replace(gate, methods=2), PlayKind.COST))
+    assert "methods is 3; this release supports 1 and 2." in list(problems(replace(gate, methods=3), PlayKind.COST))
+
+
+def test_a_gate_of_the_second_methods_counts_groups_that_are_lost_whole() -> None:
+    """One of 79 groups is lost: the first methods call 5 points proven, and would 9.0% of the time at the margin."""
+    first = one_look(close_to_teacher("0.05"))
+    second = replace(first, methods=2)
+    group = tuple(row // 5 for row in range(395))
+    student = tuple(int(number > 0) for number in group)
+    verdicts = [only(judge(gate, record(student, group=group))).verdict for gate in (first, second)]
+    assert verdicts == [Verdict.HOLDS, Verdict.UNPROVEN]
+    assert list(problems(second, PlayKind.COST)) == list(problems(first, PlayKind.COST))
+    assert methods(second)[Metric.ACCURACY].startswith("2: ") and methods(second) != methods(first)
+    assert digest(second) != digest(first) and from_toml(to_toml(second)) == second
 
 
 # --- the record ------------------------------------------------------------------------------------------------------

@@ -193,6 +193,43 @@ def test_the_likelihood_of_groups_is_the_greatest_that_scipy_finds() -> None:
         assert statistics.clustered_exceeds(delta, clusters) == pytest.approx(expected, abs=1e-9)
 
 
+def _whole(groups: int, lost: int, *, paired: bool, size: int = 5) -> Scores:
+    """Groups that are lost whole or not at all."""
+    rows = [(group >= lost, paired, group) for group in range(groups) for _ in range(size)]
+    return Scores.of(rows, paired=paired).by(2)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("groups", "lost"), [(79, 1), (107, 2), (300, 9), (1000, 0)])
+def test_groups_lost_whole_prove_no_more_than_the_exact_binomial_of_groups(groups, lost, paired) -> None:
+    for share in (0.02, 0.05, 0.10):
+        exact = stats.binom.cdf(lost, groups, share)
+        assert _whole(groups, lost, paired=paired).exceeds(-share if paired else 1 - share) >= exact * (1 - 1e-9)
+
+
+def test_where_whole_groups_are_lost_a_margin_is_passed_at_most_as_often_as_promised() -> None:
+    """Half a row does not correct for steps of a group: by the likelihood alone, 79 groups pass 9.0% of the time."""
+    for groups in (59, 79, 107, 150, 300, 945):
+        passes = [_whole(groups, lost, paired=True).exceeds(-0.05) <= 0.05 for lost in range(groups // 20 + 1)]
+        chance = sum(stats.binom.pmf(lost, groups, 0.05) for lost, passed in enumerate(passes) if passed)
+        assert chance <= 0.05
+        assert passes == [stats.binom.cdf(lost, groups, 0.05) <= 0.05 for lost in range(groups // 20 + 1)], groups
+
+
+@given(st.lists(st.tuples(st.integers(-9, 4), st.integers(9, 12)), min_size=2, max_size=14), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_group_that_loses_more_never_has_fewer_lumps_against_it(groups, data) -> None:
+    at, delta = data.draw(st.integers(0, len(groups) - 1)), data.draw(st.floats(-0.9, 0.9))
+    worse = [(total - (place == at), size) for place, (total, size) in enumerate(groups)]
+    rows = sum(size for _, size in groups)
+
+    def against(each: list[tuple[int, int]]) -> float:
+        lumps = statistics.Lumps.of(Counter(Cluster(total, size, size) for total, size in each), True)
+        return statistics.lumps_exceed(sum(total for total, _ in each) / rows - delta, rows, len(each), lumps)
+
+    assert against(worse) >= against(groups) - 1e-12
+
+
 def test_many_even_groups_have_about_the_bound_of_miller() -> None:
     clusters = Counter({Cluster(-1, 5, 3): 200, Cluster(0, 5, 3): 600, Cluster(1, 5, 3): 200})
     scores = Scores(clusters, True, 200, 200)

@@ -57,6 +57,7 @@ SCORED = (*ROW_SCORES, *NOT_MEANS)  # from 0 to 1, not shares of right rows
 P95 = 0.95
 ORDERED, ANY_ORDER = LISTS = ("ordered", "any order")  # how lists in written answers are compared
 METHODS_NOW = 1  # the version of how verdicts are computed that a new gate gets
+METHODS = (1, 2)  # all versions; 2: groups that are lost whole count as such (see `statistics.lumps_exceed`)
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 
 # left out of the canonical form where it has its default, so that an older gate keeps its digest

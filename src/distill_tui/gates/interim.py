@@ -46,7 +46,7 @@ def lead(gate: Gate, record: Record) -> Lead | None:
         return None
     truth = record.truth
     pairs = [(record.student[row] == truth[row], record.live[row] == truth[row], record.group[row]) for row in rows]
-    scores = Scores.of(pairs, paired=True)
+    scores = Scores.of(pairs, paired=True).by(gate.methods)
     level = float((1 - gate.confidence) / max(1, gate.rounds))
     asked = gate.interim
     return Lead(

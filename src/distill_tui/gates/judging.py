@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from distill_tui.gates import deferred
 from distill_tui.gates.deferred import handed_back, together
-from distill_tui.gates.gate import Criterion, Gate, bar_of
+from distill_tui.gates.gate import ROW_SCORES, Criterion, Gate, bar_of
 from distill_tui.gates.judgement import Judgement, unmeasured
 from distill_tui.gates.measures import judge_deferred, judge_latency, judge_payback, judge_size
 from distill_tui.gates.problems import criterion_problems
@@ -36,13 +36,22 @@ METHODS = {  # the version of what each metric means and how it is judged
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
     Metric.DEFERRED: "1: held-out rows below the calibrated threshold; Clopper-Pearson, likelihood of groups",
 }
+LUMPS = ", and lumps of harm"  # what version 2 adds where groups are judged by their likelihood
 TOGETHER = "; student and teacher together"  # what a method is of where the gate sends requests back
 
 
 def methods(gate: Gate) -> dict[Metric, str]:
     """Return the version of what each metric of a gate means and how it is judged; a lock names them."""
     alone = (Metric.SIZE, Metric.DEFERRED) if gate.deferral is not None else tuple(METHODS)
-    return {each.metric: METHODS[each.metric] + TOGETHER * (each.metric not in alone) for each in gate.criteria}
+    return {each.metric: _method(gate, each.metric) + TOGETHER * (each.metric not in alone) for each in gate.criteria}
+
+
+def _method(gate: Gate, metric: Metric) -> str:
+    method = METHODS[metric]
+    lumps = gate.methods >= 2 and (metric in ROW_SCORES or " likelihood of groups" in method)
+    if not lumps or metric is Metric.DEFERRED or "jackknife likelihood of groups" in method:
+        return method
+    return f"{gate.methods}{method.removeprefix('1')}{LUMPS}"
 
 
 def judge(gate: Gate, record: Record, looks_split: int | None = None) -> tuple[Judgement, ...]:

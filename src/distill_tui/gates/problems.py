@@ -16,7 +16,7 @@ from distill_tui.gates.gate import (
     EVERY_LABEL,
     EVERY_SEGMENT,
     LISTS,
-    METHODS_NOW,
+    METHODS,
     QUALITY,
     ROW_SCORES,
     SCORED,
@@ -69,8 +69,8 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         )
     if not (gate.validation_share.is_finite() and 0 < gate.validation_share < 1):
         yield f"validation_share is {gate.validation_share}; it must be above 0 and below 1, like 0.1."
-    if gate.methods != METHODS_NOW:
-        yield f"methods is {gate.methods}; this release supports {METHODS_NOW}."
+    if gate.methods not in METHODS:
+        yield f"methods is {gate.methods}; this release supports {' and '.join(map(str, METHODS))}."
     if gate.seed < 0:
         yield f"seed is {gate.seed}; it must be 0 or more."
     if gate.baseline not in BASELINES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distill_tui.gates import label_scores, scale_scores, statistics
 from distill_tui.gates.gate import (
@@ -152,9 +152,12 @@ class Sample:
     @classmethod
     def of(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:
         if criterion.metric in NOT_MEANS:
-            return cls._not_mean(criterion, gate, record, scope)
-        by_rows = criterion.metric in ROW_SCORES
-        return cls._scored(criterion, gate, record, scope) if by_rows else cls._right(criterion, gate, record, scope)
+            found = cls._not_mean(criterion, gate, record, scope)
+        elif criterion.metric in ROW_SCORES:
+            found = cls._scored(criterion, gate, record, scope)
+        else:
+            found = cls._right(criterion, gate, record, scope)
+        return replace(found, scores=found.scores.by(gate.methods))
 
     @classmethod
     def _right(cls, criterion: Criterion, gate: Gate, record: Record, scope: str) -> Sample:

@@ -6,8 +6,8 @@ Pure, and fast to import. Nothing here knows a gate, a play or a file. All error
 
 Sources: Clopper and Pearson 1934 and Wilson 1927 for one share; Tango 1998 (Statistics in Medicine 17:891) for two
 shares on the same rows; Wilks 1942 (Annals of Mathematical Statistics 13:400) for later rows below an order statistic;
-Owen 1988 (Biometrika 75:237) and Miller 2024 (arXiv 2411.00640) for rows that depend on each
-other; Holm 1979 for several claims at once.
+Owen 1988 (Biometrika 75:237), Korn and Graubard 1998 (Survey Methodology 24:193) and Miller 2024 (arXiv 2411.00640)
+for rows that depend on each other; Holm 1979 for several claims at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from statistics import NormalDist
 from types import ModuleType
+from typing import NamedTuple
 
 POWER = 0.8  # how often a true tie is to be recognised, where rows are counted beforehand
 FEW_DIFFERENT = 100  # up to so many rows that differ, counts are too coarse for a normal formula
@@ -203,6 +204,52 @@ def clustered_exceeds(delta: float, clusters: Counter[Cluster]) -> float:
     return max(_unseen(delta, clusters), t_tail(math.sqrt(2 * log_likelihood(sums)), groups - 1))
 
 
+class Lumps(NamedTuple):
+    """The harm that groups show, as lumps: for each number of lost rows, taken from the largest losses on."""
+
+    lost: float  # rows in all
+    rows: tuple[int, ...]  # 1, 2, … of them
+    sizes: tuple[float, ...]  # Σh² / Σh over the losses h that make up so many
+
+    @classmethod
+    def of(cls, clusters: Counter[Cluster], paired: bool) -> Lumps:
+        """Count what each group loses, against the other where they are `paired`, else against all of its rows."""
+        losses = ((-each.total if paired else each.size - each.total, count) for each, count in clusters.items())
+        ranked = sorted(((loss, count) for loss, count in losses if loss > 0), reverse=True)
+        lost = math.fsum(loss * count for loss, count in ranked)
+        sizes, full, squares = [], 0.0, 0.0
+        each = (loss for loss, count in ranked for _ in range(count))
+        next_loss = next(each, 0.0)
+        for rows in range(1, math.floor(lost + 1e-9) + 1):
+            while full + next_loss <= rows - 1e-9 and next_loss:
+                full, squares = full + next_loss, squares + next_loss * next_loss
+                next_loss = next(each, 0.0)
+            sizes.append((squares + (rows - full) ** 2) / rows)
+        return cls(lost, tuple(range(1, len(sizes) + 1)), tuple(sizes))
+
+
+def lumps_exceed(gap: float, rows: int, groups: float, lumps: Lumps) -> float:
+    """Return the p-value of a mean score that is above a value by at least `gap`, where harm comes in lumps.
+
+    Where a group is lost whole or not at all, the sum moves in steps of a group, and neither half a row nor a smooth
+    likelihood allows for that. Losses h of the groups count as Σh / ℓ lumps of ℓ = Σh² / Σh rows, and a mean that is
+    lower by the gap as gap·rows / ℓ more: the p-value is that of Clopper and Pearson for so many among `groups`, as
+    Korn and Graubard 1998 (Survey Methodology 24:193) take an effective number of rows. It is exact for whole groups of
+    one size. Where rows of a group depend weakly, lumps are small and the likelihood is stricter.
+
+    A small loss next to large ones makes lumps smaller. The greatest p-value over all smaller losses is taken, so that
+    a worse student never looks better: for each number of lost rows, those that lie in the largest losses.
+    """
+    if gap <= 0:
+        return 1.0
+    whole, left, share = lumps.lost + gap * rows, [], []
+    for seen, size in zip(lumps.rows, lumps.sizes, strict=True):
+        if seen < groups * size:  # else there are more losses than groups, and they are not lumps
+            left.append(groups - seen / size)
+            share.append(min(1.0, max(0.0, 1 - whole / size / groups)))
+    return float(_special().betainc(left, [groups - each + 1 for each in left], share).max(initial=0.0))
+
+
 def _unseen(delta: float, clusters: Counter[Cluster]) -> float:
     return math.pow(max(0.0, 1 - (_mean(clusters) - delta)), _kish(clusters))
 
@@ -228,7 +275,8 @@ class Scores:
 
     Rows that are right or wrong take the exact binomial or Tango where every group has one row, else the clustered
     p-value, and never a smaller one than independent rows would give. Rows that are `graded`, from 0 to 1 with more for
-    better, always take the clustered one. No bound rises where the student does worse on a row.
+    better, always take the clustered one. With `lumps` groups of rows take that of `lumps_exceed` where it is greater.
+    No bound rises where the student does worse on a row.
     """
 
     clusters: Counter[Cluster]
@@ -236,6 +284,7 @@ class Scores:
     losses: int = 0  # rows that only the other, and only the student, has right
     wins: int = 0
     graded: bool = False
+    lumps: bool = False
 
     @classmethod
     def of(cls, rows: Iterable[tuple[bool, bool, int]], *, paired: bool) -> Scores:
@@ -314,13 +363,27 @@ class Scores:
 
     def exceeds(self, value: float) -> float:
         """Return the p-value of "the true mean is above this value"."""
-        if self.graded:
-            return clustered_exceeds(value, self.clusters)
+        if not self.clustered and not self.graded:
+            return self._alone(value)
+        found = clustered_exceeds(value, self.clusters)
+        if self.clustered and self.lumps:
+            gap = (self.estimate or 0.0) - value
+            found = max(found, lumps_exceed(gap, self.rows, _kish(self.clusters), self._lumps))
+        return found if self.graded else max(found, self._alone(value))
+
+    def by(self, methods: int) -> Scores:
+        """Return the same evidence as a version of the methods judges it; see `gate.METHODS`."""
+        return replace(self, lumps=methods >= 2)
+
+    @cached_property
+    def _lumps(self) -> Lumps:
+        return Lumps.of(self.clusters, self.paired)
+
+    def _alone(self, value: float) -> float:
+        """Return the p-value of rows that are right or wrong, as if they were independent."""
         if self.paired:
-            alone = difference_exceeds(value, self.losses, self.wins, self.rows)
-        else:
-            alone = binomial_tail(self.wins, self.rows, value)
-        return max(alone, clustered_exceeds(value, self.clusters)) if self.clustered else alone
+            return difference_exceeds(value, self.losses, self.wins, self.rows)
+        return binomial_tail(self.wins, self.rows, value)
 
     def falls_below(self, value: float) -> float:
         """Return the p-value of "the true mean is below this value"."""
