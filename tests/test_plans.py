@@ -150,7 +150,7 @@ def test_kind_and_summary_are_not_given_twice(made: Path, capsys: pytest.Capture
 def test_students_of_a_plan_are_trained_by_name(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--project", str(made / "team.distill"), "train", "P-001", "--from", str(made / "plan.toml")]
     assert main([*words, "epochs=3"]) == 2
-    assert "the students are those of the plan" in capsys.readouterr().err
+    assert "the plan names the students" in capsys.readouterr().err
     assert main(words) == 3  # the rules: nothing is frozen yet
 
 

@@ -145,6 +145,8 @@ def test_a_disk_that_fails_is_told_in_a_line_and_the_run_goes_on_once_it_is_well
     run = actions.start_run(project, 1, DAN, QUICK)
     failed = until(project, run, lambda each: each.status is RunStatus.FAILED)
     assert failed.message == failed.error and "Not a directory; see that the disk and the folder" in failed.message
+    while local.alive(project, run):  # what it writes to its log comes after the record
+        time.sleep(0.05)
     assert "Traceback" in (folder / "worker.log").read_text()
     (folder / "static").unlink()
     actions.resume_run(project, 1, DAN, run)

@@ -10,7 +10,6 @@ import ctypes
 import gc
 import multiprocessing
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -19,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -156,15 +156,10 @@ def _work(plan: Plan[Any], pipe: Connection, others: Sequence[Connection], paren
                 pipe.send(step)
     except BaseException as error:
         error.add_note(traceback.format_exc())
-        pipe.send(_portable(error))
-
-
-def _portable(error: BaseException) -> BaseException:
-    """Return an error as it can be sent to another process."""
-    with suppress(Exception):
-        found: BaseException = pickle.loads(pickle.dumps(error))
-        return found
-    return RuntimeError(f"{type(error).__name__}: {error}")
+        try:
+            pipe.send(deepcopy(error))  # which fails where the parent could not make it again
+        except Exception:  # of a library: it may fail in any way
+            pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 class Team(Generic[Made]):
