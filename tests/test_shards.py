@@ -28,7 +28,7 @@ from distill_tui.spec import Spec
 from distill_tui.store import queries
 from distill_tui.store.project import Project, ProjectError
 from distill_tui.teachers import cache
-from distill_tui.terms import Action, Executor, RunKind, RunStatus
+from distill_tui.terms import Action, Executor, RunKind, RunStatus, StudentKind
 from support import data_runs, latency_play, needs, slurm, small_disk
 from support.forked import AWAY, Forked, workers
 from support.latency_play import DAN, QUICK
@@ -97,7 +97,8 @@ def test_only_training_and_labelling_leave_this_machine() -> None:
         refused = Place(on=Executor.SLURM).problem(kind)
         assert bool(refused) is (kind not in (RunKind.TRAIN, RunKind.LABEL)), kind
     assert "needs a folder" in Place(on=Executor.FILES).problem(RunKind.TRAIN)
-    assert "one shard" in Place(on=Executor.SLURM, shards=2).problem(RunKind.TRAIN)
+    assert "cannot be split into 0 shards" in Place(on=Executor.SLURM, shards=0).problem(RunKind.TRAIN)
+    assert not Place(on=Executor.SLURM, shards=2).problem(RunKind.TRAIN)
     assert "leave out --slurm gpus" in Place(on=Executor.SLURM, gpus=1).problem(RunKind.LABEL)
     assert not Place(on=Executor.SLURM, gpus=1).problem(RunKind.TRAIN)
     for bad in ({"queue": "x"}, {"minutes": "soon"}):
@@ -124,6 +125,11 @@ def altered(shard: Path) -> None:
         each for each in (shard / "artifacts").iterdir() if each.is_dir() and (each / "config.json").exists()
     ][:1]
     (student / "config.json").write_text("{}")
+
+
+def altered_arm(shard: Path) -> None:
+    (config, *_) = (shard / "artifacts").glob("*/student/config.json")
+    config.write_text("{}")
 
 
 def of_another_shard(shard: Path) -> None:
@@ -293,6 +299,87 @@ def test_a_student_trained_elsewhere_is_the_same_to_the_bit(project: Project, tm
     curves = [[p for p in queries.curve(project, each) if p.validation is not None] for each in (run, here.id)]
     steps = [[(point.step, point.loss, point.validation) for point in curve] for curve in curves]
     assert steps[0] == steps[1] != [], "the curve came along"
+
+
+LADDER = Spec(
+    student=StudentKind.NGRAM, ladder=("ngram", "static"), max_tokens=24, vocabulary=300, hidden=32, epochs=2, seeds=1,
+)  # fmt: skip
+
+
+def what_came_of(project: Project, run: entities.Run) -> object:
+    """What is stored of a training, without seconds and the loss of each epoch, which only its process knows."""
+    result = json.loads(run.result)
+    del result["seconds"], result["terms"]
+    for arm in (*result["rungs"], *result["controls"].values()):
+        del arm["seconds"]
+    curve = [(point.step, point.loss, point.validation) for point in queries.curve(project, run.id)]
+    return result, run.artifact, [each for each in curve if each[2] is not None]
+
+
+@pytest.fixture(scope="module")
+def trained_here(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[float, object]:
+    """What comes of a ladder whose first rung is good enough, of one whose second is not either, and of no ladder."""
+    shutil.copytree(made, folder := tmp_path_factory.mktemp("here") / "work")
+    opened, found = Project.open(folder / "team.distill"), {}
+    with workers_here():
+        for enough in (0.4, 1.0):
+            actions.start_run(opened, 1, DAN, replace(LADDER, enough=enough))
+            found[enough] = what_came_of(opened, newest(opened))
+    opened.close()
+    return found
+
+
+@pytest.mark.parametrize("enough", [0.4, 1.0])
+def test_arms_in_shards_give_the_same_run_as_here(
+    project: Project, tmp_path: Path, trained_here: dict[float, object], enough: float
+) -> None:
+    folder, second = tmp_path / "shards", tmp_path / "shards" / "compared"
+    spec = replace(LADDER, enough=enough)
+    run = actions.start_run(project, 1, DAN, spec, Place(on=Executor.FILES, folder=str(folder), shards=9))
+    assert newest(project).message.startswith(f"2 shards written to {folder}; run them, then `distill-tui runs import")
+    assert f"{folder} --run {run}`" in newest(project).message
+    done(folder / "shard-0002")
+    early = back(project, run, folder)
+    assert early.status is RunStatus.STOPPED
+    assert early.message == "1 arm came back; missing: shard-0001 (no outcome yet)"
+    done(folder / "shard-0001")
+    rungs = back(project, run, folder)
+    assert rungs.status is RunStatus.STOPPED and f"2 shards written to {second}; run them" in rungs.message
+    assert f"{folder} --run {run}`" in rungs.message, "the folder of the first shards is named, as before"
+    arms = [json.loads((second / f"shard-000{number}" / files.SHARD).read_text())["arms"] for number in (1, 2)]
+    assert arms == [["control hard"], ["seed 8"]]
+    for number in (1, 2):
+        done(second / f"shard-000{number}")
+    ended = back(project, run, folder)
+    assert ended.status is RunStatus.FINISHED, ended.error
+    assert what_came_of(project, ended) == trained_here[enough]
+    spent = json.loads(ended.result)
+    assert spent["seconds"] >= sum(arm["seconds"] for arm in spent["controls"].values()) > 0
+
+
+def without_its_arms(shard: Path) -> None:
+    value = json.loads((shard / files.OUTCOME).read_text())
+    (shard / files.OUTCOME).write_text(json.dumps(value | {"arms": {"seed 9": value["arms"]["static"]}}))
+
+
+def test_arms_that_were_altered_on_the_way_are_rejected_and_a_run_goes_on_here(
+    project: Project, tmp_path: Path
+) -> None:
+    spec, folder, here = replace(QUICK, seeds=1), tmp_path / "shards", newest(project)
+    run = actions.start_run(project, 1, DAN, spec, Place(on=Executor.FILES, folder=str(folder), shards=2))
+    assert json.loads((folder / "shard-0001" / files.SHARD).read_text())["arms"] == ["static", "seed 8"]
+    done(folder / "shard-0001")
+    work = project.artifacts.run_folder(run)
+    for spoil in (altered_arm, of_another_shard, half_written, other_work, without_its_arms):
+        shutil.copytree(folder, tmp_path / spoil.__name__)
+        spoil(tmp_path / spoil.__name__ / "shard-0001")
+        ended = back(project, run, tmp_path / spoil.__name__)
+        assert ended.status is RunStatus.FAILED and "shard-0001" in (ended.error or ""), spoil.__name__
+        assert not (work / "static").exists() and not (work / "seed-8").exists()
+    assert "2 arms came back; missing: shard-0002" in back(project, run, folder).message
+    actions.resume_run(project, 1, DAN, run, Place(on=Executor.LOCAL))
+    ended = newest(project)
+    assert ended.status is RunStatus.FINISHED and ended.artifact == here.artifact
 
 
 def test_a_shard_that_was_killed_goes_on_and_gives_the_same_student(project: Project, tmp_path: Path) -> None:
@@ -476,6 +563,17 @@ def test_a_job_trains_in_the_processes_that_the_environment_launches(
     assert both[0].keys() == both[1].keys()
     furthest = max(float(abs(both[0][name] - both[1][name]).max()) for name in both[0])
     assert 0 < furthest < 2e-5, "the sums of two processes, in another order than those of one"
+
+
+def test_an_array_trains_the_arms_of_a_ladder(cluster: Path, real: Project, trained_here: dict[float, object]) -> None:
+    there = Place(on=Executor.SLURM, shards=2).with_settings({"memory_gb": "2"})
+    run = ended(real, actions.start_run(real, 1, DAN, replace(LADDER, enough=1.0), there))
+    assert run.status is RunStatus.FINISHED, run
+    assert what_came_of(real, run) == trained_here[1.0]
+    shards = real.artifacts.run_folder(run.id) / "shards"
+    assert sorted(each.parent.relative_to(shards).as_posix() for each in shards.rglob(files.OUTCOME)) == [
+        "compared/shard-0001", "compared/shard-0002", "shard-0001", "shard-0002",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

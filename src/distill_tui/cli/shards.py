@@ -47,7 +47,9 @@ def _absolute(folder: str) -> str:
 @play
 @click.argument("folder", metavar="FOLDER", type=FILE, help="a new folder for the shards")
 @click.option("--run", metavar="N", type=int, required=True, help="a training or labelling run that ended early")
-@click.option("--shards", metavar="N", type=click.IntRange(min=1), default=1, help="how many, of a labelling run")
+@click.option(
+    "--shards", metavar="N", type=click.IntRange(min=1), default=1, help="how many: parts of the rows, or of the arms"
+)
 def runs_export(call: Call, folder: str, run: int, shards: int) -> int:
     where = place.Place(on=Executor.FILES, folder=_absolute(folder), shards=shards)
     return _to_its_end(call, actions.resume_run(*call.about, run, where))

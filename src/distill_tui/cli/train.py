@@ -70,6 +70,14 @@ def _spec_options() -> Iterator[Callable[[Function], Function]]:
 @stacked(*_spec_options())
 @click.option("--from", "plan", metavar="PLAN.toml", help="train the students of a plan file, one after another")
 @shards.away
+@click.option(
+    "--shards",
+    "many",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="how many, with --on: each trains some of the rungs, then of the controls and other seeds",
+)
 @wait
 def train(
     call: Call,
@@ -79,11 +87,12 @@ def train(
     on: Executor,
     to: str | None,
     slurm: shards.Settings,
+    many: int,
     wait: bool,
     **options: str | None,
 ) -> int | None:
     if plan:
-        if values or file or any(options.values()) or on is not Executor.LOCAL or to or slurm:
+        if values or file or any(options.values()) or on is not Executor.LOCAL or to or slurm or many > 1:
             raise UsageError("With --from, the plan names the students, and they train here; leave out the rest.")
         return next((code for spec in plan_option.students(call, plan) if (code := _train_to_end(call, spec))), None)
     with reading():
@@ -94,7 +103,7 @@ def train(
         spec, hard = actions.fitting(project, play_id, named)
     if hard:
         call.talk("The teacher gave no probabilities, so the student learns from hard labels only: alpha=0.")
-    return started(call, actions.start_run(*call.about, spec, shards.place_of(on, to, slurm)), wait)
+    return started(call, actions.start_run(*call.about, spec, shards.place_of(on, to, slurm, many)), wait)
 
 
 def _train_to_end(call: Call, spec: Spec) -> int | None:

@@ -86,14 +86,23 @@ class Away:
         """Write the outcome; nothing is taken in before this file is there. Raises Stopped."""
         self._still_ours()
         answers = self._answers() if self.run.kind is RunKind.LABEL else ""
+        self._write(results.encode(result), steps, artifact, {}, answers)
+
+    def finish_arms(self, arms: dict[str, str]) -> None:
+        """Write the outcome of a shard that trained some arms of a run: the folder of each. Raises Stopped."""
+        self._still_ours()
+        self._write("", 0, None, arms, "")
+
+    def _write(self, result: str, steps: int, artifact: str | None, arms: dict[str, str], answers: str) -> None:
         folder = self.project.artifacts.folder
         made = [f"sha256:{each.name}" for each in folder.iterdir() if len(each.name) == 64]
         outcome = files.Outcome(
             shard=self.digest,
-            result=results.encode(result),
+            result=result,
             steps=steps,
             artifact=artifact,
             artifacts=tuple(sorted(set(made) - self.given)),
+            arms=arms,
             answers=answers,
         )
         write_whole(self.where / files.OUTCOME, encode(outcome).encode())
@@ -142,7 +151,9 @@ def work(where: Path, attempt: str = "") -> None:
         if trouble := away.project.artifacts.trouble(digest):
             raise ValueError(trouble)
     dossier = away.project.dossier(away.run.play_id)
-    if away.run.kind is RunKind.TRAIN:
+    if away.shard.arms:
+        away.finish_arms(train.train_arms(away, dossier, away.shard.arms))
+    elif away.run.kind is RunKind.TRAIN:
         train.run(away, dossier)
     else:
         done = label.label(away, dossier)
@@ -155,7 +166,7 @@ def accompany(where: Path) -> int:
     shard = decode(files.Shard, text.decode())
     if shard.run.kind is RunKind.TRAIN and not files.is_done(where, digest_of(text)):
         host = AwayHost(Artifacts(where / "artifacts"), shard)
-        train.accompany(Companion(host, shard.run.id, where / "work"), shard.run)
+        train.accompany(Companion(host, shard.run.id, where / "work"), shard.run, shard.arms)
     return 0
 
 

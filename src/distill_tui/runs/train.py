@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from distill_tui.teachers.folder import local_teacher
 from distill_tui.terms import RunKind, Split
 from distill_tui.training import measure, students
 from distill_tui.training.folders import form
-from distill_tui.training.ladder import Arm, Climb
+from distill_tui.training.ladder import Arm, Climb, arm_folder
 from distill_tui.training.loop import Step
 
 
@@ -92,6 +93,39 @@ class Material:
         return cls(data, frozen.load(path, Split.TRAIN), frozen.load(path, Split.VALIDATION), *teacher)
 
 
+@dataclass(frozen=True)
+class Left:
+    """The arms of a run that are not trained yet, where shards train them."""
+
+    spec: Spec  # which names them: the run's own, or that of the rung that was kept, next to which they are compared
+    names: list[str]
+    steps: int  # of the arms whose curves count
+
+
+def left(claimed: Work, dossier: PlayDossier) -> Left:
+    """Find what is left to train: first all rungs of a ladder, then the arms that the kept rung is compared with."""
+    spec, material = Spec.from_json(claimed.run.spec), Material.of(claimed.project, claimed.run, dossier)
+    trained = _planned(claimed, spec, material)
+    names = trained.untrained()
+    if names or not trained.is_ladder:
+        return Left(spec, names, trained.total())
+    deque(trained.choose(), maxlen=0)  # predicts the validation rows, and trains nothing
+    kept = trained.kept.spec
+    return Left(kept, _planned(claimed, kept, material).untrained(), trained.planned)
+
+
+def train_arms(claimed: Work, dossier: PlayDossier, names: Sequence[str]) -> dict[str, str]:
+    """Train these arms of a run, and return the folder of each as an artifact, by name."""
+    spec, material = Spec.from_json(claimed.run.spec), Material.of(claimed.project, claimed.run, dossier)
+    climb(claimed, spec, material, arms=names)
+    artifacts = claimed.project.artifacts
+    return {name: artifacts.store_copy(arm_folder(claimed.folder, name), _is_checkpoint) for name in names}
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name.startswith("checkpoints/")
+
+
 def train_shard(project: Project, run_id: int) -> int:
     """Train as a companion process; every other kind of run is the first process's alone."""
     run = queries.run(project, run_id)
@@ -100,34 +134,29 @@ def train_shard(project: Project, run_id: int) -> int:
     return 0
 
 
-def accompany(companion: Companion, run: entities.Run) -> None:
-    """Train together with the process that has the run."""
+def accompany(companion: Companion, run: entities.Run, arms: Sequence[str] = ()) -> None:
+    """Train together with the process that has the run; of a shard of arms, these."""
     material = Material.of(companion.project, run, companion.project.dossier(run.play_id))
-    climb(companion, Spec.from_json(run.spec), material)
+    climb(companion, Spec.from_json(run.spec), material, arms=arms)
 
 
 def climb(
-    claimed: Work | Companion, spec: Spec, material: Material, student: Path | None = None
+    claimed: Work | Companion,
+    spec: Spec,
+    material: Material,
+    student: Path | None = None,
+    arms: Sequence[str] = (),
 ) -> tuple[Climb[Any, Any], int]:
     """Train the arms of a run, reporting each step; returns them and the number of steps.
 
-    `student` was trained before, and only the arms that are compared with it are trained.
+    `student` was trained before, and only the arms that are compared with it are trained. `arms` are names, where not
+    all are trained.
 
     The curve has the points of the student, or of one rung after the other; the other arms only have messages.
     """
-    start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
-    rows = task_rows.of(material.training.task).arm_rows(material.training, material.validation, material.asked)
-    trained = Climb(
-        spec,
-        rows,
-        teacher=material.teacher,
-        start=start,
-        folder=claimed.folder,
-        trained=student,
-        spare=cores.spare(spec.threads),
-    )
+    trained = _planned(claimed, spec, material, student)
     total, last = trained.total(), 0
-    with closing(trained.steps()) as steps:
+    with closing(trained.some(arms) if arms else trained.steps()) as steps:
         for name, step in steps:
             number = trained.before + step.number  # the same for a run that was killed and resumed
             last, done = max(last, number), trained.done
@@ -136,6 +165,20 @@ def climb(
             message = _step_message(name, step, [other for other in trained.working if other != name])
             claimed.report(done, max(done, total), message, point=point, always=always)
     return trained, last
+
+
+def _planned(claimed: Work | Companion, spec: Spec, material: Material, student: Path | None = None) -> Climb[Any, Any]:
+    start = claimed.project.artifacts.path(spec.folder) if spec.folder else None
+    rows = task_rows.of(material.training.task).arm_rows(material.training, material.validation, material.asked)
+    return Climb(
+        spec,
+        rows,
+        teacher=material.teacher,
+        start=start,
+        folder=claimed.folder,
+        trained=student,
+        spare=cores.spare(spec.threads),
+    )
 
 
 def _point(run_id: int, number: int, step: Step) -> entities.RunPoint:

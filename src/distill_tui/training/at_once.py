@@ -32,6 +32,7 @@ from distill_tui.training.replace import alone
 Made = TypeVar("Made")
 Enough = Callable[[Made], bool]
 AHEAD = "ahead"  # a file in the folder of a rung that is trained before it is known whether it will be wanted
+ORPHAN = 10.0  # seconds that a child may live on after a worker that was killed
 LOOK, STOP = 0.5, "stop"  # seconds between two looks for a free core; what asks a child to stop
 FORK = multiprocessing.get_context("fork")
 PR_SET_PDEATHSIG = 1
@@ -79,7 +80,7 @@ def in_turn(
 
 def _prepare(plan: Plan[Any], *, ahead: bool = False) -> None:
     """Remove what was trained ahead by a process that was killed: the steps of it were not reported."""
-    with alone(plan.place):
+    with alone(plan.place, ORPHAN):
         if (plan.place / AHEAD).exists():
             shutil.rmtree(plan.place)
         if ahead:

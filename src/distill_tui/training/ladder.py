@@ -8,7 +8,7 @@ does that, once, on the held-out rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -25,6 +25,8 @@ from distill_tui.training.loop import Places, Step
 from distill_tui.training.objective import LossTerms
 from distill_tui.training.replace import alone
 
+STUDENT = "student"  # the folder of what an arm trained, in the arm's
+SECONDS = "seconds"  # a file of a run and of each of its arms: how long it took
 PROBES = {"quarter": 4, "half": 2}  # arms of the probe: one row in 4, one in 2
 
 
@@ -103,7 +105,7 @@ class Climb(Generic[Part, Predictions]):
         self.seeds: dict[int, Arm[Predictions]] = {}
         self.probe: dict[str, Arm[Predictions]] = {}
         self.before = 0  # steps planned for the arms before the one that was yielded, however early those stopped
-        self.clock = Clock(folder / "seconds")
+        self.clock = Clock(folder / SECONDS)
         self._planned = 0
         self._done: dict[str, int] = {}
         self._team: at_once.Team[Arm[Predictions]] | None = None
@@ -139,16 +141,40 @@ class Climb(Generic[Part, Predictions]):
 
     def steps(self) -> Generator[tuple[str, Step], None, None]:
         """Train the arms, yielding the name and each step. Arms that were trained before a kill are kept."""
-        kept, *more = self._climbed or (self.spec,)
-        rungs = [self._plan(each.rung, each, self.rows.training, self.rungs.append) for each in self._climbed]
-        if more:
-            yield from self._several(rungs, self.good_enough)
-            self._planned = sum(_steps(arm.spec, self.rows.training) for arm in self.rungs)
-            kept, rungs = self.kept.spec, []
-        yield from self._several([*rungs, *self._others(kept)])
+        if self.is_ladder:
+            yield from self.choose()
+            self._planned = self.planned
+            yield from self._several([*self._others(self.kept.spec)])
+        else:
+            yield from self._several(self.plans())
         if self.trained is not None:  # after the last fork: see `at_once`
             found = predict.predictions(self.trained, self.rows.validation.inputs, self.spec)
             self.rungs.append(Arm(self.spec, self.trained, found, self.rows.score(found), 0.0, ()))
+
+    def choose(self) -> Generator[tuple[str, Step], None, None]:
+        """Train the rungs of a ladder, up to the first that is good enough."""
+        yield from self._several(self.plans(), self.good_enough)
+
+    @property
+    def is_ladder(self) -> bool:
+        return len(self._climbed) > 1
+
+    @property
+    def planned(self) -> int:
+        """The steps that were planned for the rungs that were trained."""
+        return sum(_steps(arm.spec, self.rows.training) for arm in self.rungs)
+
+    def plans(self) -> list[Plan[Arm[Predictions]]]:
+        """Plan what is known before an arm is trained: the rungs of a ladder, or a student and the arms next to it."""
+        rungs = [self._plan(each.rung, each, self.rows.training, self.rungs.append) for each in self._climbed]
+        return rungs if self.is_ladder else [*rungs, *self._others(self.spec)]
+
+    def untrained(self) -> list[str]:
+        return [plan.name for plan in self.plans() if not (plan.place / STUDENT).exists()]
+
+    def some(self, names: Collection[str]) -> Generator[tuple[str, Step], None, None]:
+        """Train those of the `plans` that have these names."""
+        yield from self._several([plan for plan in self.plans() if plan.name in names])
 
     def _others(self, spec: Spec) -> Iterator[Plan[Arm[Predictions]]]:
         """Plan the arms that the student of a spec is compared with."""
@@ -166,7 +192,7 @@ class Climb(Generic[Part, Predictions]):
     def _plan(
         self, name: str, spec: Spec, part: Part, keep: Callable[[Arm[Predictions]], None]
     ) -> Plan[Arm[Predictions]]:
-        place, before, planned = self.folder / name.replace(" ", "-"), self._planned, _steps(spec, part)
+        place, before, planned = arm_folder(self.folder, name), self._planned, _steps(spec, part)
         self._planned += planned
 
         def kept(arm: Arm[Predictions]) -> None:
@@ -205,11 +231,11 @@ class Climb(Generic[Part, Predictions]):
 
     def _train(self, place: Path, spec: Spec, training: Part) -> Generator[Step, None, Arm[Predictions]]:
         """Train one arm, export it and predict the validation rows; the arm is the generator's return value."""
-        with alone(place) if processes.join().is_main else nullcontext():
-            clock = Clock(place / "seconds")
+        with alone(place, at_once.ORPHAN) if self._team is not None else nullcontext():
+            clock = Clock(place / SECONDS)
             epochs: dict[int, list[LossTerms]] = {}
-            if not (place / "student").exists():
-                places = Places(self.teacher, place / "checkpoints", place / "student", self.start,
+            if not (place / STUDENT).exists():
+                places = Places(self.teacher, place / "checkpoints", place / STUDENT, self.start,
                                 self.folder / "shared")  # fmt: skip
                 steps = self.rows.train(spec, training, places)
                 try:
@@ -221,21 +247,30 @@ class Climb(Generic[Part, Predictions]):
                     steps.close()  # type: ignore[attr-defined]  # the last checkpoint is written by now, and its folder
                     clock.note(always=True)
             with processes.join().main_first():
-                shipped = ship(place / "student", spec, place / "shipped")
+                shipped = ship(place / STUDENT, spec, place / "shipped")
         predictions = predict.predictions(shipped, self.rows.validation.inputs, spec)
         means = tuple(_mean(terms) for terms in epochs.values())
         return Arm(spec, shipped, predictions, self.rows.score(predictions), clock.seconds, means)
+
+
+def arm_folder(folder: Path, name: str) -> Path:
+    """Return the folder of an arm, in that of its run."""
+    return folder / name.replace(" ", "-")
+
+
+def seconds_of(path: Path) -> float:
+    """Read the seconds that a clock wrote; 0 where it wrote none."""
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 class Clock:
     """The seconds that an arm took, in this process and in those before it, kept in a file."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._began, self._noted = path, time.monotonic(), 0.0
-        try:
-            self._before = float(path.read_text())
-        except (OSError, ValueError):
-            self._before = 0.0
+        self._path, self._before, self._began, self._noted = path, seconds_of(path), time.monotonic(), 0.0
 
     @property
     def seconds(self) -> float:

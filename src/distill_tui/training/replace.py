@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process works on a file or folder, and keep others waiting; the lock lies next to it."""
+def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
+    """Wait until no other process works on a file or folder, and keep others waiting; the lock lies next to it.
+
+    After `patience` seconds it goes on without the lock: the other process may have been stopped.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+        end = time.monotonic() + patience
+        while not _locks(lock) and time.monotonic() < end:
+            time.sleep(0.05)
         yield
     finally:
         os.close(lock)
+
+
+def _locks(lock: int) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)  # else: a file system without locks
+    return True
 
 
 def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -59,6 +59,7 @@ class Shard:
     data_set: entities.DataSet | None
     traffic: tuple[entities.Traffic, ...]
     artifacts: tuple[str, ...]  # digests that it needs
+    arms: tuple[str, ...]  # of a training run: the names of those that this shard trains; empty: the whole run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class Job:
     run: int
     kind: RunKind
     shards: tuple[str, ...]
+    by_arms: bool
     command: str
 
 
@@ -82,6 +84,7 @@ class Outcome:
     steps: int
     artifact: str | None
     artifacts: tuple[str, ...]  # all that it made
+    arms: dict[str, str]  # the folder of each arm that it trained, as an artifact
     answers: str  # the digest of `answers.jsonl`; empty: none
 
 
@@ -97,8 +100,10 @@ class Progress:
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-def export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int) -> Job:
-    """Write a run as shards. Raises ValueError with one sentence."""
+def export(
+    project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int, arms: Sequence[str] = ()
+) -> Job:
+    """Write a run as shards: parts of its rows, or of these arms. Raises ValueError with one sentence."""
     name = f"{dossier.project.uid} {run.id}"
     _clear(folder, name)
     if folder.exists() and any(folder.iterdir()):
@@ -106,7 +111,7 @@ def export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Pa
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / BEGUN, name.encode())
-        job = _export(project, run, dossier, folder, shards)
+        job = _export(project, run, dossier, folder, shards, arms)
         (folder / BEGUN).unlink()
     except OSError as error:
         _clear(folder, name)
@@ -135,16 +140,20 @@ def _reason(error: OSError) -> str:
     return os.strerror(number) if number else " ".join(str(error).split())
 
 
-def _export(project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int) -> Job:
+def _export(
+    project: Project, run: entities.Run, dossier: PlayDossier, folder: Path, shards: int, arms: Sequence[str]
+) -> Job:
     needed = _needed(project.artifacts, run, dossier)
     for digest in needed:
         if trouble := project.artifacts.trouble(digest):
             raise ValueError(trouble)
-    split: list[tuple[entities.Traffic, ...]] = [()]
+    split: list[tuple[tuple[entities.Traffic, ...], tuple[str, ...]]] = [((), ())]
     if run.kind is RunKind.LABEL:
-        split = [(part,) for part in _split(project, run, dossier, shards, folder)]
+        split = [((part,), ()) for part in _split(project, run, dossier, shards, folder)]
+    elif arms:
+        split = [((), tuple(arms[first::shards])) for first in range(min(shards, len(arms)))]
     digests = []
-    for number, part in enumerate(split, 1):
+    for number, (part, of_it) in enumerate(split, 1):
         where = folder / f"shard-{number:04}"
         shard = Shard(
             format=FORMAT,
@@ -157,6 +166,7 @@ def _export(project: Project, run: entities.Run, dossier: PlayDossier, folder: P
             data_set=next((d for d in dossier.data_sets if d.id == run.data_set_id), None),
             traffic=part,
             artifacts=(*needed, *(each.artifact for each in part)),
+            arms=of_it,
         )
         (where / "artifacts").mkdir(parents=True, exist_ok=True)
         for digest in needed:
@@ -166,7 +176,13 @@ def _export(project: Project, run: entities.Run, dossier: PlayDossier, folder: P
         digests.append(digest_of(text))
     command = "python -m distill_tui.runs.away SHARD_FOLDER"
     job = Job(
-        format=FORMAT, project=dossier.project.uid, run=run.id, kind=run.kind, shards=tuple(digests), command=command
+        format=FORMAT,
+        project=dossier.project.uid,
+        run=run.id,
+        kind=run.kind,
+        shards=tuple(digests),
+        by_arms=bool(arms),
+        command=command,
     )
     write_whole(folder / JOB, encode(job).encode())
     return job
@@ -271,13 +287,13 @@ def _progress(where: Path) -> Progress:
         return Progress(step=0, total=0, message="waiting")
 
 
-def read_points(folder: Path, job: Job, after: int) -> tuple[entities.RunPoint, ...]:
-    """Return the points of the curve after the first `after` lines, those that are whole."""
-    (where, *_) = _folders(folder, job)
+def read_points(folder: Path, job: Job, after: int = 0) -> tuple[entities.RunPoint, ...]:
+    """Return the points of the curve after the first `after` lines of a shard, those that are whole."""
     found = []
-    with suppress(OSError, ValueError, TypeError):
-        for line in (where / POINTS).read_text(encoding="utf-8").splitlines()[after:]:
-            found.append(entities.RunPoint(**json.loads(line)))
+    for where in _folders(folder, job):
+        with suppress(OSError, ValueError, TypeError):
+            for line in (where / POINTS).read_text(encoding="utf-8").splitlines()[after:]:
+                found.append(entities.RunPoint(**json.loads(line)))
     return tuple(found)
 
 
@@ -315,12 +331,7 @@ def take(project: Project, dossier: PlayDossier, job: Job, folder: Path, quarant
 
     Everything is checked before anything is stored, so that an altered shard leaves nothing behind.
     """
-    missing, whole = [], []
-    for where, digest in zip(_folders(folder, job), job.shards, strict=True):
-        if not (where / OUTCOME).exists():
-            missing.append(f"{where.name} ({_why(where)})")
-            continue
-        whole.append((where, _outcome(where, digest)))
+    missing, whole = _whole(folder, job)
     if job.kind is RunKind.TRAIN:
         for where, outcome in whole:
             _store(project.artifacts, Artifacts(where / "artifacts"), outcome)
@@ -335,6 +346,32 @@ def take(project: Project, dossier: PlayDossier, job: Job, folder: Path, quarant
             cache.add_answer(project.artifacts.folder, dossier.play.teacher_digest, answer)
     rows = sum(len(shares) + len(answers) for shares, answers, _ in read)
     return Taken(len(job.shards), tuple(missing), rows, len(poison), None)
+
+
+def arms(folder: Path, job: Job) -> tuple[list[str], dict[str, tuple[Path, str]]]:
+    """Return the shards that are missing, and why, and each arm that came back: its folder and digest.
+
+    Raises ValueError.
+    """
+    missing, whole = _whole(folder, job)
+    found = {}
+    for where, outcome in whole:
+        if set(outcome.arms) != set(decode(Shard, (where / SHARD).read_text(encoding="utf-8")).arms):
+            raise ValueError(f"{where.name} does not hold the arms that it was to train; run this shard again.")
+        own = Artifacts(where / "artifacts")
+        found.update({name: (own.path(digest), digest) for name, digest in outcome.arms.items()})
+    return missing, found
+
+
+def _whole(folder: Path, job: Job) -> tuple[list[str], list[tuple[Path, Outcome]]]:
+    """Return the shards that are missing, and why, and those that are complete. Raises ValueError."""
+    missing, whole = [], []
+    for where, digest in zip(_folders(folder, job), job.shards, strict=True):
+        if (where / OUTCOME).exists():
+            whole.append((where, _outcome(where, digest)))
+        else:
+            missing.append(f"{where.name} ({_why(where)})")
+    return missing, whole
 
 
 def unfinished(folder: Path, job: Job) -> list[str]:

@@ -21,7 +21,7 @@ class Place:
 
     on: Executor = Executor.LOCAL
     folder: str = ""  # of the shards; empty: in the run's own folder, which nodes must then share
-    shards: int = 1  # a labelling run is split by rows; a training run is one shard
+    shards: int = 1  # a labelling run is split by rows, a training run by arms; one shard is a whole training run
     partition: str = ""
     minutes: int = 720
     cpus: int = 1
@@ -50,8 +50,8 @@ class Place:
             return "--on files needs a folder for the shards: --to FOLDER."
         if self.gpus and kind is RunKind.LABEL:
             return "A local teacher answers on processors; leave out --slurm gpus."
-        if self.shards < 1 or (self.shards > 1 and kind is RunKind.TRAIN):
-            return f"A {kind.value} run cannot be split into {self.shards} shards; a training run is one shard."
+        if self.shards < 1:
+            return f"A {kind.value} run cannot be split into {self.shards} shards."
         return ""
 
 
