@@ -167,7 +167,7 @@ class Climb(Generic[Part, Predictions]):
     def plans(self) -> list[Plan[Arm[Predictions]]]:
         """Plan what is known before an arm is trained: the rungs of a ladder, or a student and the arms next to it."""
         rungs = [self._plan(each.rung, each, self.rows.training, self.rungs.append) for each in self._climbed]
-        return rungs if self.is_ladder else [*rungs, *self._others(self.spec)]
+        return rungs if self.is_ladder else [*rungs, *self._others(*(self._climbed or (self.spec,)))]
 
     def untrained(self) -> list[str]:
         return [plan.name for plan in self.plans() if not (plan.place / STUDENT).exists()]
