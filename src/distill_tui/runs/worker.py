@@ -43,7 +43,7 @@ MODULES = {  # only the module that does the work is imported: some need torch, 
 def work(claimed: Claim) -> None:
     where, dossier = place.read(claimed.folder), claimed.project.dossier(claimed.run.play_id)
     if where.on is not Executor.LOCAL:
-        courier = import_module("distill_tui.runs.executors.courier")  # a run on this machine needs none of it
+        courier = import_module("distill_tui.runs.courier")  # a run on this machine needs none of it
         if courier.carry(claimed, dossier, where):
             return
     module = import_module(f"distill_tui.runs.{MODULES[claimed.run.kind]}")
