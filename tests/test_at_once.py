@@ -18,7 +18,9 @@ import pytest
 
 from distill_tui import actions
 from distill_tui.rules import entities
+from distill_tui.runs.claim import Companion
 from distill_tui.runs.executors import cores, local
+from distill_tui.runs.train import Material, climb
 from distill_tui.spec import Spec
 from distill_tui.store import queries
 from distill_tui.store.project import Project
@@ -284,6 +286,9 @@ def test_the_result_is_the_same_to_the_bit_whether_arms_are_trained_at_once(
     assert len(json.loads(one.result)["rungs"]) == (1 if enough < 1 else 2)
     folder = project.artifacts.run_folder(two.id or 0)
     assert enough == 1 or not (folder / "static").exists()
+    again = Companion(project, one.id or 0, project.artifacts.run_folder(one.id or 0))
+    _, last = climb(again, spec, Material.of(project, one, project.dossier(1)))
+    assert last == one.step  # as where a run is resumed whose arms were all trained
 
 
 def children(pid: int) -> list[int]:

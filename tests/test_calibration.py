@@ -68,6 +68,7 @@ def off(rows: int, keys: int, task: Task = Task.CLASSIFICATION) -> str:
 
 def test_a_confidence_that_is_off_comes_with_its_cure() -> None:
     assert "it was not calibrated. That takes 50 rows" in off(90, 1) and "Import more traffic" in off(90, 1)
+    assert "there were 30." in off(90, 1)
     assert "although 150 validation rows calibrated it" in off(150, 3)
     assert "as an order only" in off(150, 3, Task.GENERATION)
     near = replace(records.record(0.9, rows=200), confidence=(9_000,) * 200)

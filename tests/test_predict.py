@@ -75,6 +75,21 @@ def test_every_input_of_a_file_is_answered_in_its_order(bundle: Path, tmp_path: 
         assert [each["answer"] for each in found] == ["post", "money"] * 150
 
 
+def test_what_is_not_answered_is_named_and_a_mistyped_file_is_not_a_text(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\ufeffthe parcel is late\n\nthe refund is late\n")
+    done = predict(str(bundle), str(tmp_path / "texts.txt"), "--json")
+    found = [json.loads(line)["input"] for line in done.stdout.splitlines()]
+    assert found == ["the parcel is late", "the refund is late"]
+    assert done.stderr == "texts.txt:2: the line is empty; skipped.\n"
+    mistyped = predict(str(bundle), "text.txt")
+    assert mistyped.returncode == exits.BAD_INPUT and not mistyped.stdout
+    assert mistyped.stderr.startswith("There is no file text.txt. Check the path")
+    assert predict(str(bundle), "text.txt ").returncode == exits.DONE
+    words = [sys.executable, "-m", "distill_tui", "predict", str(bundle), "-"]
+    piped = subprocess.run(words, input="my refund and the invoice\n", capture_output=True, text=True, check=True)
+    assert piped.stdout.startswith("money\t") and not piped.stderr
+
+
 def test_an_export_is_the_bundle_under_a_name_and_replaces_nothing(play: real_play.Play, tmp_path: Path) -> None:
     words = ["--project", str(play.path), "bundle", "export", "P-001", str(tmp_path / "out")]
     assert main(words) == exits.DONE and main(words) == exits.DONE  # the same bundle again is not a fault

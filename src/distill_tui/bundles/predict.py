@@ -1,12 +1,14 @@
 """`python -m distill_tui.bundles.predict BUNDLE (--text TEXT | FILE)`: answer with a bundle's student, from it alone.
 
-One JSON object for each input, in the order of the file. It opens models, so it runs in a process of its own.
+One JSON object for each input, in the order of the file; - is standard input, a text a line. It opens models, so it
+runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -23,6 +25,7 @@ from distill_tui.rules.results import Reject
 from distill_tui.text import visible
 from distill_tui.training import predict, students
 
+STANDARD_INPUT = Path("-")
 AT_ONCE = 256  # inputs that are read, answered and printed together
 
 
@@ -43,10 +46,14 @@ def answers(student: BundledStudent, texts: Iterable[str]) -> Iterator[dict[str,
 
 def inputs(path: Path, mapping: CallMapping, *, several: bool = False) -> Iterator[str]:
     """Read the inputs of a file: each line of a .txt, else the rows that `import` would read. Raises ValueError."""
-    if path.suffix == ".txt":
-        with path.open(encoding="utf-8") as file:
-            lines = (text for line in file if (text := line.rstrip("\n")).strip())
-            yield from (call_mapping.plain_input(text, mapping) for text in lines)
+    if path == STANDARD_INPUT or path.suffix == ".txt":
+        given = Path("/dev/stdin") if path == STANDARD_INPUT else path
+        with given.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield call_mapping.plain_input(line.rstrip("\n"), mapping)
+                else:
+                    sys.stderr.write(f"{path.name}:{number}: the line is empty; skipped.\n")
         return
     from distill_tui.dataset import readers  # pyarrow: one text does without
 
@@ -75,6 +82,9 @@ def main(arguments: list[str]) -> int:
         one = [call_mapping.plain_input(given.text, mapping)] if given.file is None else []
         for found in answers(student, one or inputs(given.file, mapping, several=tasks.of(student.task).several)):
             sys.stdout.write(json.dumps(found, ensure_ascii=True) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{visible(str(error))}\n")
         return 4

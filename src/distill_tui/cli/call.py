@@ -135,6 +135,8 @@ class Call:
         dossier = self.dossier(shown=True)
         play, step = dossier.play, next_step.next_step(dossier)
         then = f" Next: `{text.command_line(step, play.code)}`." if step else ""
+        if any(run.status.active for run in dossier.runs):  # which most next steps wait for
+            then = f" `{PROGRAM} train status {play.code} --follow` follows the run."
         self.talk(f"{words} {play.code} is at {play.stage.value}, round {play.round}.{then}".strip())
         state = {"play": play.code, "stage": play.stage.value, "round": play.round}
         self.data(state | data, lines)

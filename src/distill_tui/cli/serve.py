@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -66,12 +67,20 @@ def asked(
 
 @command("predict", "Answer one text, or every input of a file, with a bundle's student: no project is needed.")
 @click.argument("bundle", metavar="BUNDLE", type=FILE, help="the bundle's folder")
-@click.argument("text", metavar="TEXT|FILE", help="a text; or a file: .txt, a text a line, or one that `import` reads")
+@click.argument(
+    "text",
+    metavar="TEXT|FILE",
+    help="a text; or a file: .txt, a text a line, or one that `import` reads; - reads lines of standard input",
+)
 def predict(call: Call, bundle: str, text: str) -> int:
     """Open the model in a process of its own. One line an input; with --json one JSON object a line."""
     if not Path(bundle).is_dir():
         raise InputError(f"{Path(bundle).name} is not a folder; name the folder of a bundle.")
-    what = [text] if _is_file(text) else ["--text", text]
+    if not _is_file(text) and not text[-1:].isspace() and FILE_NAME.fullmatch(text):
+        raise InputError(
+            f"There is no file {text}. Check the path; for a text that reads like this, end it with a space."
+        )
+    what = [text] if text == "-" or _is_file(text) else ["--text", text]
     words = [sys.executable, "-m", "distill_tui.bundles.predict", bundle, *what]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -84,6 +93,9 @@ def predict(call: Call, bundle: str, text: str) -> int:
             said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
             sys.stdout.write(f"{visible(said)}\t{100 * found['confidence']:.1f}%\n")
     return BAD_INPUT if process.returncode else DONE
+
+
+FILE_NAME = re.compile(r"\S+\.(txt|csv|tsv|json|jsonl|ndjson|parquet)(\.(gz|bz2|xz|zst|lz4))?", re.IGNORECASE)
 
 
 def _is_file(word: str) -> bool:

@@ -16,7 +16,12 @@ def key(digest: str) -> int:
     return int(digest[:15], 16)
 
 
+def third(keys: Sequence[int]) -> list[int]:
+    """Return the positions of the rows that would be set aside if they were enough."""
+    return [row for row, each in enumerate(keys) if each % ONE_IN == 0]
+
+
 def aside(keys: Sequence[int]) -> list[int]:
     """Return the positions of the rows that are set aside; none where there would be fewer than `LEAST`."""
-    chosen = [row for row, each in enumerate(keys) if each % ONE_IN == 0]
+    chosen = third(keys)
     return chosen if len(chosen) >= LEAST else []

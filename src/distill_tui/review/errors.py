@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distill_tui import tasks
-from distill_tui.gates.aside import LEAST, aside
+from distill_tui.gates.aside import LEAST, third
 from distill_tui.gates.gate import ALL, LABEL_SCORES, QUALITY, SCORED, Gate
 from distill_tui.gates.judgement import Judgement
 from distill_tui.gates.label_scores import labels_in_gold
@@ -174,7 +174,7 @@ def _cure(record: Record, error: float, validation: Record | None) -> str:
     off = f"Confidence is off by {in_points(error)} on average"
     if record.task is Task.GENERATION:
         return f"{off}. No temperature is fitted to a student that writes: use its confidence as an order only."
-    known = sum(validation.truth[row] >= 0 for row in aside(validation.key))
+    known = sum(validation.truth[row] >= 0 for row in third(validation.key))
     if known < LEAST:
         return (
             f"{off}: it was not calibrated. That takes {LEAST} rows, a third of the validation rows, and there were "

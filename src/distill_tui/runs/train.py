@@ -164,7 +164,7 @@ def climb(
             always = point is not None and step.validation is not None
             message = _step_message(name, step, [other for other in trained.working if other != name])
             claimed.report(done, max(done, total), message, point=point, always=always)
-    return trained, last
+    return trained, max(last, trained.ready)
 
 
 def _planned(claimed: Work | Companion, spec: Spec, material: Material, student: Path | None = None) -> Climb[Any, Any]:

@@ -27,6 +27,7 @@ from distill_tui.training.replace import alone
 
 STUDENT = "student"  # the folder of what an arm trained, in the arm's
 SECONDS = "seconds"  # a file of a run and of each of its arms: how long it took
+STEPS = "steps"  # a file of an arm that is trained: its last step
 PROBES = {"quarter": 4, "half": 2}  # arms of the probe: one row in 4, one in 2
 
 
@@ -105,6 +106,7 @@ class Climb(Generic[Part, Predictions]):
         self.seeds: dict[int, Arm[Predictions]] = {}
         self.probe: dict[str, Arm[Predictions]] = {}
         self.before = 0  # steps planned for the arms before the one that was yielded, however early those stopped
+        self.ready = 0  # the last step of the arms that an earlier process trained
         self.clock = Clock(folder / SECONDS)
         self._planned = 0
         self._done: dict[str, int] = {}
@@ -196,6 +198,8 @@ class Climb(Generic[Part, Predictions]):
         self._planned += planned
 
         def kept(arm: Arm[Predictions]) -> None:
+            if name not in self._done:
+                self.ready = max(self.ready, before + (int(_number(place / STEPS)) or planned))
             self._done[name] = planned
             keep(arm)
 
@@ -246,6 +250,8 @@ class Climb(Generic[Part, Predictions]):
                 finally:
                     steps.close()  # type: ignore[attr-defined]  # the last checkpoint is written by now, and its folder
                     clock.note(always=True)
+                if epochs and processes.join().is_main:
+                    (place / STEPS).write_text(f"{step.number}\n")
             with processes.join().main_first():
                 shipped = ship(place / STUDENT, spec, place / "shipped")
         predictions = predict.predictions(shipped, self.rows.validation.inputs, spec)
@@ -260,6 +266,10 @@ def arm_folder(folder: Path, name: str) -> Path:
 
 def seconds_of(path: Path) -> float:
     """Read the seconds that a clock wrote; 0 where it wrote none."""
+    return _number(path)
+
+
+def _number(path: Path) -> float:
     try:
         return float(path.read_text())
     except (OSError, ValueError):

@@ -125,9 +125,7 @@ def loss(view: View, run: entities.Run, width: int, height: int) -> Lines:
 def validation(view: View, run: entities.Run, width: int) -> Lines:
     """Draw the validation scores as a curve, or list them while they are few; name the best."""
     scored = [(point.step, point.validation) for point in view.curve if point.validation is not None]
-    result = train_result(run)
-    without = result is not None and result.agreement is None  # no teacher had answered: epochs are scored on gold
-    lines = [page.heading("VALIDATION", "accuracy" if without else "agrees with teacher")]
+    lines = [page.heading("VALIDATION", "score of each epoch")]  # against what the student learns: teacher or gold
     if not scored:
         return [*lines, *page.sentence("no score yet", width, word="waiting")]
     best = max(scored, key=lambda each: each[1])
