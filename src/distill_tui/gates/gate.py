@@ -56,7 +56,7 @@ BY_LABEL = (Metric.LABEL_F1, Metric.PRECISION, Metric.RECALL)  # of one label ea
 SCORED = (*ROW_SCORES, *NOT_MEANS)  # from 0 to 1, not shares of right rows
 P95 = 0.95
 ORDERED, ANY_ORDER = LISTS = ("ordered", "any order")  # how lists in written answers are compared
-METHODS_NOW = 1  # the version of how verdicts are computed that a new gate gets
+METHODS_NOW = 2  # the version of how verdicts are computed that a new gate gets
 METHODS = (1, 2)  # all versions; 2: groups that are lost whole count as such (see `statistics.lumps_exceed`)
 _PATTERNS = re.compile(r"(beyond the )?top ([1-9]\d{0,5}) patterns")
 

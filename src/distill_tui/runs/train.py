@@ -73,7 +73,8 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
             name: arm_result(arm, False, project.artifacts.store_copy(arm.folder)) for name, arm in control_arms.items()
         },
     )
-    claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
+    steps = max(last, claimed.run.step)  # of a run that is resumed after its last step
+    claimed.finish(result, steps, project.artifacts.store_copy(kept.folder))
 
 
 @dataclass(frozen=True)
