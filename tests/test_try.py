@@ -89,6 +89,8 @@ def test_two_minutes_to_a_page_and_a_plan_that_makes_the_play(here: Path, capsys
         "baseline",
     ):
         assert part in done.stdout
+    counted = set(re.findall(r"in segment '(\w+)': with ([\d,]+) rows", done.stdout))
+    assert len(counted) == len(dict(counted)) > 1, "one count of held-out rows a segment, wherever it stands"
     page = (here / "page.html").read_text()
     assert "default-src 'none'" in page and not re.search(r"<(script|img|link)|https?://", page)
     assert sorted(each.name for each in here.iterdir()) == ["calls.jsonl", "calls.plan.toml", "page.html"]

@@ -18,7 +18,7 @@ from distill_tui.review.sections import Column, Line, Section
 from distill_tui.rules.data import counts, findings
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.findings import folded
-from distill_tui.rules.gate import segment_shares
+from distill_tui.rules.measurable import held_out_rows
 from distill_tui.rules.results import ImportReport, known, train_result
 from distill_tui.rules.training import trained
 from distill_tui.spec import Spec
@@ -175,7 +175,7 @@ def _promise(trial: Trial) -> Section:
     """Write what a gate on this file could prove, and with how many more rows."""
     gate, counted = trial.dossier.gate, counts(trial.dossier)
     assert gate is not None
-    notes = power.power(gate, segment_shares=segment_shares(trial.dossier))
+    notes = power.power(gate, held_out=held_out_rows(trial.dossier))
     notes = [note for note in notes if note.criterion.metric in QUALITY]
     lines = [Line(note.sentence, "holds" if note.enough else "look") for note in notes[:4]]
     held = counted.splits.get(Split.HELD_OUT, 0) if counted is not None else gate.held_out_rows
