@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -463,6 +464,19 @@ def test_the_doctor_names_artifacts_that_were_swapped(path: Path) -> None:
     (folder / "aside").rename(other)
     said = [finding.says for finding in doctor.file(path) if not finding.ok]
     assert len(said) == 2 and all(name[:12] in " ".join(said) for name in (one.name, other.name))
+
+
+@pytest.mark.parametrize("value", ["'soon'", "NULL"])
+def test_the_doctor_names_a_time_of_the_log_that_is_none(path: Path, value: str) -> None:
+    """NULL stands in no column by SQL, but a byte that the disk changed can make it so."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as loose:
+        for (name,) in loose.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'"):
+            loose.execute(f"DROP TRIGGER {name}")
+        loose.execute("PRAGMA writable_schema = ON")
+        loose.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'audit'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(f"UPDATE audit SET at = {value} WHERE seq = (SELECT max(seq) FROM audit)")
+    assert {"schema guards", "audit log"} <= set(wrong(path))
 
 
 def test_the_doctor_names_a_symbolic_link(path: Path) -> None:

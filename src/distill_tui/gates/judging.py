@@ -36,7 +36,7 @@ METHODS = {  # the version of what each metric means and how it is judged
     Metric.SIZE: "1: bytes on disk, in units of 1,000,000",
     Metric.DEFERRED: "1: held-out rows below the calibrated threshold; Clopper-Pearson, likelihood of groups",
 }
-LUMPS = ", and lumps of harm"  # what version 2 adds where groups are judged by their likelihood
+LUMPS = ", groups lost whole"  # what version 2 adds where groups are judged by their likelihood
 TOGETHER = "; student and teacher together"  # what a method is of where the gate sends requests back
 
 

@@ -132,7 +132,7 @@ def _clock(connection: Connection) -> tuple[str, str]:
     """Compare this machine's clock with the log: its order does not depend on clocks, but dates and ages do."""
     newest = connection.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     try:
-        at = datetime.strptime(newest[0] if newest else "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        at = datetime.strptime(str(newest[0]) if newest else "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return "", "nothing to compare it with"  # the check of the chain reports an unreadable time
     behind = (at - datetime.now(UTC)).total_seconds()
