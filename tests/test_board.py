@@ -36,7 +36,7 @@ from distill_tui.ui.help import HelpScreen, keys_of
 from distill_tui.ui.palette import Palette
 from distill_tui.ui.widgets import show
 from distill_tui.ui.widgets.frame import KeyLine, MessageLine, who
-from support.at_the_screen import told
+from support.at_the_screen import board_text, told
 from support.by_hand import by_hand
 from support.real_play import NUMBERS
 from support.results import trained
@@ -238,7 +238,7 @@ async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: P
         await settled(pilot)
         await pilot.press("slash", *"tone")
         board = app.screen.query_one(Board)
-        assert "tone-check" in board.visible_text() and "refund-intent" not in board.visible_text()
+        assert "tone-check" in board_text(board) and "refund-intent" not in board_text(board)
         await pilot.press("enter")
         assert board.has_focus
         assert app.left is not None and app.left.words == "tone"
@@ -247,7 +247,7 @@ async def test_typing_a_filter_narrows_the_board_and_escape_clears_it(project: P
         assert message.text == "The filter “-of-none” hides every play. esc clears it."
         await pilot.press("escape")
         assert message.text == ""
-        assert "refund-intent" in board.visible_text()
+        assert "refund-intent" in board_text(board)
         assert app.left.words == ""  # a filter that was cleared does not come back
         await pilot.press("f", "enter", "escape", "slash")
         assert app.screen.query_one(Input).value == board.shelf.words != ""
@@ -267,7 +267,7 @@ async def test_a_wide_board_has_a_column_for_each_stage(project: Project) -> Non
             assert f"{stage.value.upper()} 1" in text and f"at-{stage.value}" in text
         assert "at-killed" not in text
         await pilot.press("full_stop")
-        assert "7 KILLED 1" in app.screen.query_one(Board).visible_text()
+        assert "7 KILLED 1" in board_text(app.screen.query_one(Board))
 
 
 async def test_a_narrow_board_lists_one_stage_under_a_strip_of_stages(project: Project) -> None:
@@ -277,9 +277,9 @@ async def test_a_narrow_board_lists_one_stage_under_a_strip_of_stages(project: P
     async with app.run_test(size=NARROW) as pilot:
         await settled(pilot)
         board = app.screen.query_one(Board)
-        assert "[1 QUALIFY 1]" in board.visible_text() and "there" not in board.visible_text()
+        assert "[1 QUALIFY 1]" in board_text(board) and "there" not in board_text(board)
         await pilot.press("4")
-        assert "[4 TRAIN 1]" in board.visible_text() and "there" in board.visible_text()
+        assert "[4 TRAIN 1]" in board_text(board) and "there" in board_text(board)
         assert all(len(line) <= NARROW[0] for line in text_of(app).splitlines())
 
 
@@ -766,9 +766,9 @@ async def test_filters_are_chosen_from_what_there_is(project: Project) -> None:
         assert "kind:cost (1)" in text and "kind:latency (1)" in text and "driver:dan (2)" in text
         await pilot.press("j", "enter", "escape")
         await settled(pilot)
-        assert "filter “kind:cost” shows 1" in text_of(app) and "slow" not in app.screen.query_one(Board).visible_text()
+        assert "filter “kind:cost” shows 1" in text_of(app) and "slow" not in board_text(app.screen.query_one(Board))
         await pilot.press("f", "enter", "escape")
-        assert "slow" in app.screen.query_one(Board).visible_text()
+        assert "slow" in board_text(app.screen.query_one(Board))
 
 
 def test_columns_are_sorted_by_what_was_chosen() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from distill_tui.ui.app import DistillApp
+from distill_tui.ui.board.widget import Board
 from distill_tui.ui.widgets.frame import MessageLine
 
 
@@ -14,6 +15,11 @@ def text_of(app: Any) -> str:
     """What the screen shows."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line) for line in lines)
+
+
+def board_text(board: Board) -> str:
+    """What the board shows."""
+    return "\n".join(board.render_line(y).text.rstrip() for y in range(board.size.height))
 
 
 def told(app: DistillApp) -> str:

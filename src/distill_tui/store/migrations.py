@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from distill_tui.store import sqlite
@@ -30,6 +31,16 @@ from distill_tui.terms import (
 )
 
 APPLICATION_ID = 0x44695354  # "DiST"
+
+
+def is_present(path: Path) -> bool:
+    """Check that a file has the format of this release."""
+    try:
+        with sqlite.reading(path) as connection:
+            found = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
+    except sqlite.DatabaseErrors:
+        return False
+    return found == [(APPLICATION_ID,), (VERSION,)]
 
 
 def _words(words: type[StrEnum]) -> str:

@@ -22,7 +22,6 @@ def hint(keys: dict[str, Path], actor: Actor, waits_for: str | None) -> str:
 
 
 def menu(app: DistillApp, waits_for: str | None) -> Menu:
-    """Return the list of people; the one who is waited for comes first."""
 
     def entries() -> Entries:
         assert app.project is not None

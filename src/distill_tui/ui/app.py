@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from rich.text import Text
 from textual import events
@@ -28,7 +28,7 @@ from textual.worker import WorkerFailed
 
 from distill_tui.people import practice_keys, remembered
 from distill_tui.rules.actor import Actor
-from distill_tui.store import glance, sqlite
+from distill_tui.store import glance, migrations
 from distill_tui.ui import file_watch, terminal, themes
 from distill_tui.ui.board.screen import BoardScreen
 from distill_tui.ui.messages import ProjectChanged
@@ -64,7 +64,7 @@ class DistillApp(App[int]):
 
     TITLE = "distill-tui"
     CSS_PATH = Path(__file__).with_name("distill.tcss")
-    COMMANDS: ClassVar[set[Any]] = {_palette}
+    COMMANDS = {_palette}
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -96,7 +96,7 @@ class DistillApp(App[int]):
         self.file_watch = file_watch.FileWatch(self)
         self.read_only = ""  # why nothing can be decided in this file
         self.pressed_at = time.monotonic()  # when a key or the mouse was used last
-        self._typed_at: dict[int, Screen[Any]] = {}  # by key event: the screen that was open
+        self._typed_at: dict[int, Screen[object]] = {}  # by key event: the screen that was open
         self.views: dict[int, View] = {}  # of the plays opened last, by number
         self._clean = terminal.VisibleOnly()
         if os.environ.get("SSH_CONNECTION"):
@@ -115,7 +115,7 @@ class DistillApp(App[int]):
         """Filter everything that is written to the terminal, last of all."""
         return [self._clean, *super().get_line_filters()]
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer few: the palette is for plays and actions."""
         yield SystemCommand("Keys and help", "Every key that works here", self.action_keys)
         yield SystemCommand("Jobs", "What workers do now, and what they did last", self.action_jobs)
@@ -139,7 +139,7 @@ class DistillApp(App[int]):
 
     # --- start and end
 
-    def get_default_screen(self) -> Screen[Any]:
+    def get_default_screen(self) -> BoardScreen:
         return BoardScreen()
 
     def on_mount(self) -> None:
@@ -198,7 +198,6 @@ class DistillApp(App[int]):
 
     @property
     def project(self) -> Project | None:
-        """The project file, once it is open."""
         return self.work.project if self.work is not None else None
 
     def on_unmount(self) -> None:
@@ -242,10 +241,9 @@ class DistillApp(App[int]):
                 heading.draw()
 
     def unreadable(self, error: Exception) -> None:
-        """Show, from a thread, that the file cannot be read."""
         self.call_from_thread(self.say, file_watch.unreadable(error), "error")
 
-    def load(self, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
+    def load(self, screen: Screen[None], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
         """Read in a thread what a screen shows, and call `then` with it; a later call replaces an earlier one."""
         if self.work is not None:  # until then its opening is followed by a change
             self.work.load(screen, read, then)
@@ -296,7 +294,6 @@ class DistillApp(App[int]):
 
     @cached_property
     def screens(self) -> Screens:
-        """What opens over the board."""
         from distill_tui.ui.screens import Screens
 
         return Screens(self)
@@ -321,7 +318,6 @@ class DistillApp(App[int]):
             self.screens.act_as()
 
     def become(self, actor: Actor, key: Path | None) -> None:
-        """Act as another person from now on."""
         self.actor, self.key = actor, key
         self.changed(everything=True)
 
@@ -344,7 +340,7 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, command
         return 2
     sys.setswitchinterval(TURN)
     actor = None
-    if key is not None or not _readable(path):  # before the screens take the terminal
+    if key is not None or not migrations.is_present(path):  # before the screens take the terminal
         from distill_tui.ui import work
 
         actor = work.identify(path, key)
@@ -352,19 +348,3 @@ def run(path: Path, *, key: Path | None = None, play: int | None = None, command
     app = DistillApp(path, key=key, actor=actor, play=play, commands=commands)
     code = app.run(mouse=os.environ.get("DISTILL_MOUSE", "1") != "0")
     return code if isinstance(code, int) else (app.return_code or 0)
-
-
-def _readable(path: Path) -> bool:
-    """Check that a file has the format that the screens read."""
-    from distill_tui.store import migrations
-
-    try:
-        connection = sqlite.connect(path, read_only=True)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-        finally:
-            connection.close()
-    except sqlite.DatabaseErrors:
-        return False
-    return (version, application) == (migrations.VERSION, migrations.APPLICATION_ID)

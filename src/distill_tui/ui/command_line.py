@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
-from textual.app import App, ComposeResult
+from textual import getters, on
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -30,6 +30,8 @@ USAGE = 2  # the exit code of a command that is wrong as it was typed
 class CommandLine(ModalScreen[list[str] | None]):
     """One line for a command of the command line, for this project."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
         Binding("up", "recall(-1)", show=False),
@@ -104,9 +106,9 @@ def unknown(words: Sequence[str], known: Sequence[Sequence[str]]) -> str:
     )
 
 
-def commands(app: App[Any], code: str = "") -> list[tuple[str, str]]:
+def commands(app: DistillApp, code: str = "") -> list[tuple[str, str]]:
     """Return each command as one begins to type it, with the code of the play that is open, and its sentence."""
-    listed = cast("DistillApp", app).commands()
+    listed = app.commands()
     play = f" {code}" if code else ""
     return sorted((f"{words.replace(' PLAY', play)} ", sentence) for words, sentence in listed)
 

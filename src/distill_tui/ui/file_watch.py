@@ -52,7 +52,6 @@ class FileWatch:
         app.actor = replace(app.actor, person=person)
 
     def poll(self) -> None:
-        """Read what changed, if the file did."""
         app = self.app
         if app.project is None:
             return
@@ -68,12 +67,12 @@ class FileWatch:
     def _can_wait(self) -> bool:
         """Whether only runs reported, and no key was pressed lately: a run that trains reports twice a second."""
         app, now = self.app, time.monotonic()
-        if now - self.read_at >= REST or self._awake() or not app.header.active:
+        if now - self.read_at >= REST or self._in_use() or not app.header.active:
             return False
         assert app.project is not None
         return app.project.newest_entry() == app.header.head
 
-    def _awake(self) -> bool:
+    def _in_use(self) -> bool:
         return time.monotonic() - self.app.pressed_at < AWAKE
 
     def await_run(self, run: int) -> None:
@@ -82,7 +81,6 @@ class FileWatch:
         self._read()
 
     def reload(self) -> None:
-        """Read everything again, changed or not."""
         self.everything = True
         self._read()
 
@@ -121,7 +119,7 @@ class FileWatch:
     def reap(self) -> None:
         """Mark runs whose worker is gone as lost; less often while no key is pressed."""
         now = time.monotonic()
-        if not self._awake() and now - self.reaped_at < 2 * REST:
+        if not self._in_use() and now - self.reaped_at < 2 * REST:
             return
         self.reaped_at = now
         self.app.run_worker(self._reap_in_thread, thread=True, group="reap", exclusive=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import on
@@ -32,7 +32,7 @@ class KeyHelp:
     blocked: str = ""
 
 
-def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
+def keys_of(screen: Screen[object]) -> list[KeyHelp]:
     """Return the keys of a screen in its present state, each once."""
     sentences = {f"take('{action.value}')": action.sentence for action in Action if action.key}
     found: dict[tuple[str, str], KeyHelp] = {}
@@ -68,7 +68,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("pageup", "move(-10)", show=False),
     ]
 
-    def __init__(self, screen: Screen[Any]) -> None:
+    def __init__(self, screen: Screen[object]) -> None:
         super().__init__()
         self.keys = keys_of(screen)
 

@@ -36,13 +36,7 @@ KEYS = {  # keys of this screen alone; on a play they mean something else
 BY_NAME = {action.value: action for action, _ in KEYS.values()}
 Enrolled = Mapping[str, tuple[str, str]]  # by person, account and key: who enrolled it, and when
 DETAIL = 8  # lines below the list that show the person under the cursor
-COLUMNS = (
-    Column("PERSON", 16),
-    Column("NAME", 0),
-    Column("ACCOUNTS", 14),
-    Column("KEYS", 14),
-    Column("ROLES", 30, 1),
-)
+COLUMNS = (Column("PERSON", 16), Column("NAME", 0), Column("ACCOUNTS", 14), Column("KEYS", 14), Column("ROLES", 30, 1))
 
 
 def table(dossier: ProjectDossier, cards: list[Card], width: int) -> Lines:

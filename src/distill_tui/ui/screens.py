@@ -30,7 +30,6 @@ class Screens:
 
     @property
     def _dossier(self) -> PlayDossier | None:
-        """The play that is open or selected, once it is loaded."""
         dossiers = (getattr(screen, "dossier", None) for screen in reversed(self.app.screen_stack))
         return next((dossier for dossier in dossiers if dossier is not None), None)
 
@@ -75,7 +74,6 @@ class Screens:
         self.app.push_screen(act_as.menu(self.app, waits_for(dossier) if dossier is not None else None))
 
     def command_line(self, begun: str, wrong: str = "") -> None:
-        """Ask for a command about the play that is open or selected."""
         code = self._dossier.code if self._dossier is not None else ""
         self.app.push_screen(
             CommandLine(begun, code, wrong), lambda words: self.app.run_command(*words) if words else None

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from textual import events
 from textual.app import SystemCommand
@@ -92,7 +91,6 @@ class SessionApp(DistillApp):
         self.set_class(True, "-session")
 
     def on_mount(self) -> None:
-        """List what waits, and end the session of a person who left."""
         super().on_mount()
         self.set_interval(1, self._leave_when_idle)
         self.set_interval(ASK, self._ask)
@@ -138,7 +136,7 @@ class SessionApp(DistillApp):
         if silent or time.monotonic() - self._touched > self._idle:
             self._leave(0)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the commands that neither write a file nor start a process."""
         for command in super().get_system_commands(screen):
             if command.title in ("Keys and help", "Jobs", "Theme", "Quit"):
@@ -153,7 +151,6 @@ class SessionApp(DistillApp):
 
 
 def run(path: Path, actor: Actor, *, key: Path | None, idle_minutes: float) -> int:
-    """Show the project until the person leaves or is gone; return the exit code."""
     clamp_terminal()
     app = SessionApp(path, actor, key=key, idle_minutes=idle_minutes)
     code = app.run()

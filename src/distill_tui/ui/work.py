@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.screen import Screen
 from textual.worker import get_current_worker
@@ -43,7 +43,6 @@ def identify(path: Path, key: Path | None) -> Actor | None:
 
 
 def open_project(app: DistillApp) -> None:
-    """Open the project of an app, or show why it cannot be opened."""
     try:
         project = Project.open(app.path)
         seen = project.version()
@@ -63,11 +62,11 @@ class Work:
     app: DistillApp
     project: Project
 
-    def load(self, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
+    def load(self, screen: Screen[None], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
         work = partial(self._load, screen, read, then)
         screen.run_worker(work, thread=True, exclusive=True, group="load")
 
-    def _load(self, screen: Screen[Any], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
+    def _load(self, screen: Screen[None], read: Callable[[Project], T], then: Callable[[T], object]) -> None:
         try:
             found = read(self.project)
         except sqlite.errors() as error:
@@ -127,11 +126,9 @@ class Work:
         app.file_watch.poll()
 
     def run(self, number: int) -> Run:
-        """Read one run again."""
         run = queries.run(self.project, number)
         assert run is not None
         return run
 
     def reap(self) -> None:
-        """Mark runs whose worker is gone as lost."""
         local.reap(self.project)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -31,6 +32,8 @@ AGES = 30  # seconds between two looks at how long the play has stood
 class Below(Vertical):
     """The play under the cursor in a few lines."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     LINES = 5
 
     def __init__(self, *, id: str) -> None:
@@ -42,7 +45,6 @@ class Below(Vertical):
 
     @property
     def dossier(self) -> PlayDossier | None:
-        """The selected play, once it is loaded."""
         return self.preview.dossier if self.preview is not None else None
 
     def compose(self) -> ComposeResult:
@@ -75,13 +77,13 @@ class Below(Vertical):
         return True
 
     def _start(self, card: Card, seen: int | None) -> None:
-        if cast("DistillApp", self.app).project is not None:
+        if self.app.project is not None:
             self.run_worker(partial(self._load, card, seen), thread=True, exclusive=True, group="look")
 
     def _load(self, card: Card, seen: int | None) -> None:
         from distill_tui.ui.board import preview
 
-        worker, app = get_current_worker(), cast("DistillApp", self.app)
+        worker, app = get_current_worker(), self.app
         if app.project is None or worker.is_cancelled:
             return
         try:
@@ -99,9 +101,8 @@ class Below(Vertical):
         self._draw()
 
     def _draw(self) -> None:
-        """Show what is loaded, with ages as of now."""
-        app, width = cast("DistillApp", self.app), self.app.size.width
         if self.preview is not None:
+            app, width = self.app, self.app.size.width
             self.show(self.preview.lines(app.actor, width, wide=width >= WIDE, keys=app.practice))
 
     def show(self, lines: list[Content]) -> None:
@@ -117,11 +118,9 @@ class Line(Widget):
         self.content = Content("")
 
     def render(self) -> Content:
-        """Return the line."""
         return self.content
 
     def show(self, line: Content) -> None:
-        """Show another line."""
         before, self.content = self.content, line
         if line != before:
             same = alike(before, line)

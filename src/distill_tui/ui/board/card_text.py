@@ -45,7 +45,6 @@ def worth(card: Card, width: int) -> str:
 
 
 def _saves(card: Card) -> str:
-    """Return what it can save per month at most."""
     if card.saves is None:
         return show.glyph("dash")
     return show.glyph("most") + show.money(card.saves, card.currency)
@@ -67,7 +66,6 @@ def _list_cells(texts: Sequence[str], width: int) -> list[str]:
 
 
 def list_heading(width: int) -> str:
-    """Return the heading of the one-stage list."""
     return show.fit("  " + "".join(_list_cells([name for name, _ in _LIST], width - 1)), width)
 
 

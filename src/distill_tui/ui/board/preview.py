@@ -100,7 +100,6 @@ class Preview:
 
 
 def load(project: Project, play: int) -> Preview:
-    """Read a play and the last entry of its log."""
     entries = queries.entries(project, play, last=1)
     events = (f"{each.at[5:16].replace('T', ' ')} {each.person_id or ''} {_event(each)}" for each in entries)
     dossier = project.dossier(play)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -38,6 +38,8 @@ OF_A_PLAY = ("open", "next_step", "copy_code", "copy_twin", "mark", "several")
 class BoardScreen(Screen[None]):
     """All plays by stage, and the selected one below."""
 
+    if TYPE_CHECKING:
+        app = getters.app(DistillApp)
     AUTO_FOCUS = "Board"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", key_display=show.glyph("enter")),
@@ -72,26 +74,18 @@ class BoardScreen(Screen[None]):
         self._keys_state: tuple[object, ...] = ()
 
     @property
-    def _app(self) -> DistillApp:
-        return cast("DistillApp", self.app)
-
-    @property
     def board(self) -> Board:
-        """The board itself."""
         return self.query_one(Board)
 
     @property
     def dossier(self) -> PlayDossier | None:
-        """The selected play, once it is loaded."""
         return self.below.dossier
 
     @property
     def selected(self) -> Card | None:
-        """The play under the cursor."""
         return self.board.shelf.selected
 
     def compose(self) -> ComposeResult:
-        """Heading, counts and filter, the board or the first run's text, the preview, message, keys."""
         yield Static("Needs 60 by 16 cells or more; `distill-tui list` does not.", id="too-small", markup=False)
         yield Heading()
         yield Counts(id="counts")
@@ -104,9 +98,9 @@ class BoardScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show what a glance gives at once, as it was left; the rest follows when the project is open."""
-        header = self._app.header
-        cards = reading.first_cards(self._app.path, self._app.left, self.app.size)
-        left, shelf = self._app.left or reading.at_first(cards, self._app.actor.person), self.board.shelf
+        header = self.app.header
+        cards = reading.first_cards(self.app.path, self.app.left, self.app.size)
+        left, shelf = self.app.left or reading.at_first(cards, self.app.actor.person), self.board.shelf
         shelf.words, shelf.killed = left.words, left.killed
         shelf.order = left.order if left.order in ORDERS else shelf.order
         self._show(cards, header)
@@ -121,18 +115,17 @@ class BoardScreen(Screen[None]):
     # --- loading
 
     def on_project_changed(self, changed: ProjectChanged | None = None) -> None:
-        """Load again what is shown."""
         if changed is not None and changed.everything:
             self._seen = None
         self.run_worker(self._load, thread=True, exclusive=True, group="cards")
 
     def _load(self) -> None:
-        worker, header = get_current_worker(), self._app.header
+        worker, header = get_current_worker(), self.app.header
         try:
             load = self._load_reports if header.head == self._seen else self._load_plays
             then = load(header)
         except sqlite.errors() as error:
-            self._app.unreadable(error)
+            self.app.unreadable(error)
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(then)
@@ -140,16 +133,16 @@ class BoardScreen(Screen[None]):
     def _load_reports(self, header: glance.Header) -> Callable[[], None]:
         """Read the plays whose runs are under way, or were: a run that trains reports twice a second."""
         plays = reading.with_runs(self._header, header)
-        cards = glance.cards(self._app.path, only=plays) if plays else []
+        cards = glance.cards(self.app.path, only=plays) if plays else []
         return partial(self._reported, cards, header, self.project_dossier or self._load_dossier())
 
     def _load_plays(self, header: glance.Header) -> Callable[[], None]:
         shown = self.board.shelf.cards
-        cards = reading.changed_cards(self._app.path, shown, self._seen, self._header, header)
+        cards = reading.changed_cards(self.app.path, shown, self._seen, self._header, header)
         return partial(self._loaded, cards, header, self._load_dossier())
 
     def _load_dossier(self) -> ProjectDossier | None:
-        return self._app.project.project_dossier() if self._app.project is not None else None
+        return self.app.project.project_dossier() if self.app.project is not None else None
 
     def _reported(self, cards: list[Card], header: glance.Header, dossier: ProjectDossier | None) -> None:
         """Show how far runs are: it changes neither a count nor whose turn it is."""
@@ -166,12 +159,12 @@ class BoardScreen(Screen[None]):
     def _loaded(self, cards: list[Card], header: glance.Header, dossier: ProjectDossier | None) -> None:
         self.project_dossier, self._seen = dossier, header.head
         if dossier is not None:
-            self._app.warn(dossier.tables_trouble or dossier.read_only)
+            self.app.warn(dossier.tables_trouble or dossier.read_only)
         self._show(cards, header)
         self._check_keys()
 
     def _show(self, cards: list[Card], header: glance.Header) -> None:
-        before, me = (self._header, len(self.board.shelf.cards), self.board.shelf.me), self._app.actor.person
+        before, me = (self._header, len(self.board.shelf.cards), self.board.shelf.me), self.app.actor.person
         self._header = header
         if before != (header, len(cards), me):  # a run that reports changes no turn
             self._mine = (
@@ -183,7 +176,7 @@ class BoardScreen(Screen[None]):
         if empty:
             from distill_tui.ui.board import first_run
 
-            text = first_run.text(self._app.path.name, restricted=self._app.restricted)
+            text = first_run.text(self.app.path.name, restricted=self.app.restricted)
             self.query_one("#first-run", Static).update(text)
         self._draw_counts()
 
@@ -224,7 +217,7 @@ class BoardScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim a key exactly when there is a reason why not; a session over SSH does not have all of them."""
-        if self._app.restricted and action in ON_THE_HOST:
+        if self.app.restricted and action in ON_THE_HOST:
             return False
         return None if self.blocked(action, parameters) else True
 
@@ -236,7 +229,7 @@ class BoardScreen(Screen[None]):
                 return "No play stands in this stage; h, l or the stage's number goes to another."
             if self.board.shelf.words:
                 return f"The filter “{self.board.shelf.words}” hides every play. esc clears it."
-            return "There are no plays yet" + ("." if self._app.restricted else "; n opens the first.")
+            return "There are no plays yet" + ("." if self.app.restricted else "; n opens the first.")
         if action == "new_play":
             return self._why_not_new()
         if action == "killed" and self._header is not None and not self._header.killed:
@@ -247,38 +240,33 @@ class BoardScreen(Screen[None]):
         if self.project_dossier is not None:
             from distill_tui.rules.permission import objections
 
-            reasons = objections(Action.OPEN_PLAY, self.project_dossier, self._app.actor)
+            reasons = objections(Action.OPEN_PLAY, self.project_dossier, self.app.actor)
             return " ".join(o.sentence for o in reasons) or None
-        if self._app.actor.person is None:
-            return f"{self._app.actor.proof} is not enrolled in this project: read-only."
+        if self.app.actor.person is None:
+            return f"{self.app.actor.proof} is not enrolled in this project: read-only."
         return None
 
     @on(Board.Opened)
     def action_open(self) -> None:
-        """Open the play under the cursor."""
         if self.selected is not None:
-            self._app.open_play(self.selected.id)
+            self.app.open_play(self.selected.id)
 
     def action_next_step(self) -> None:
-        """Open the play under the cursor and take its next step there."""
         if self.selected is not None:
-            self._app.open_play(self.selected.id)
+            self.app.open_play(self.selected.id)
             self.app.call_later(self.app.simulate_key, "a")
 
     def action_new_play(self) -> None:
-        """Open a sheet for a new play."""
-        self._app.new_play()
+        self.app.new_play()
 
     def action_import_hint(self) -> None:
-        """Show how traffic is imported."""
         card = self.selected
         code = card.code if card is not None else "P-001"
         first = "Choose a play first; then" if self.board.shelf.shown else "Open a play with n first; then"
         lead = first if card is None else "Open the play and press i there, or"
-        self._app.say(f"{lead} `distill-tui import {code} FILE.jsonl` (JSONL, CSV or Parquet).")
+        self.app.say(f"{lead} `distill-tui import {code} FILE.jsonl` (JSONL, CSV or Parquet).")
 
     def action_filter(self) -> None:
-        """Type a filter; the board follows."""
         box = self._box()
         box.value, box.display = self.board.shelf.words, True
         box.focus()
@@ -307,10 +295,9 @@ class BoardScreen(Screen[None]):
     def _keep(self) -> None:
         self.query(Input).set(display=False)
         self.board.focus()
-        self._app.remember()
+        self.app.remember()
 
     def action_filter_menu(self) -> None:
-        """Choose what is shown from what there is."""
         shelf = self.board.shelf
 
         def entries() -> Entries:
@@ -323,22 +310,21 @@ class BoardScreen(Screen[None]):
 
         def pick(word: str) -> None:
             self._show_only(toggled(shelf.words, word))
-            self._app.remember()
+            self.app.remember()
 
-        self._app.push_screen(Menu("Show only", entries, pick, stays=True))
+        self.app.push_screen(Menu("Show only", entries, pick, stays=True))
 
     def action_sort_menu(self) -> None:
-        """Choose the order of the plays in a column."""
 
         def entries() -> Entries:
             return [(name, order.name, name == self.board.shelf.order) for name, order in ORDERS.items()]
 
-        self._app.push_screen(Menu("Sort each column", entries, self._sort))
+        self.app.push_screen(Menu("Sort each column", entries, self._sort))
 
     def _sort(self, name: str) -> None:
         self.board.order(name)
         self._draw_counts()
-        self._app.remember()
+        self.app.remember()
 
     def action_clear_filter(self) -> None:
         if self.board.shelf.marked and not self._filter_open():
@@ -346,50 +332,44 @@ class BoardScreen(Screen[None]):
             self._draw_counts()
             return
         self._show_only("")
-        self._app.say("")  # the message about the filter
+        self.app.say("")  # the message about the filter
         self._keep()
 
     def _filter_open(self) -> bool:
         return any(box.display for box in self.query(Input))
 
     def action_mark(self) -> None:
-        """Mark the play under the cursor, or take its mark away."""
         self.board.mark()
         self._draw_counts()
 
     def action_several(self, what: str) -> None:
-        """Act on all marked plays, or on the one under the cursor."""
         from distill_tui.ui.forms import several
 
         cards = self.board.shelf.meant
         if cards:
-            several.OPENS[what](self._app, cards, self._unmark).take(self._app, None)
+            several.OPENS[what](self.app, cards, self._unmark).take(self.app, None)
 
     def _unmark(self) -> None:
         self.board.unmark()
         self._draw_counts()
 
     def action_killed(self) -> None:
-        """Show or hide killed plays."""
         self.board.toggle_killed()
         self._draw_counts()
-        self._app.remember()
+        self.app.remember()
 
     def action_reload(self) -> None:
-        """Load everything again now."""
-        self._app.file_watch.reload()
+        self.app.file_watch.reload()
 
     def action_copy_code(self) -> None:
-        """Copy the play's code to the terminal's clipboard."""
         if self.selected is not None:
             self.app.copy_to_clipboard(self.selected.code)
-            self._app.say(f"{self.selected.code} is on the clipboard.")
+            self.app.say(f"{self.selected.code} is on the clipboard.")
 
     def action_copy_twin(self) -> None:
-        """Copy the command that does the next step of the play under the cursor."""
         if self.below.preview is None:
-            self._app.say("The play is still being loaded; try again in a moment.", "warning")
+            self.app.say("The play is still being loaded; try again in a moment.", "warning")
             return
-        twin = self.below.preview.twin(self._app.actor)
+        twin = self.below.preview.twin(self.app.actor)
         self.app.copy_to_clipboard(twin)
-        self._app.say(f"On the clipboard: {twin}")
+        self.app.say(f"On the clipboard: {twin}")

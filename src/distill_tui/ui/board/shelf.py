@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from distill_tui.rules.card import Card
 from distill_tui.terms import Role, Stage
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
 
 COLUMNS = (Stage.QUALIFY, Stage.GATE, Stage.DATA, Stage.TRAIN, Stage.DECIDE, Stage.LIVE)
 WAITS = "waits:me"  # the filter of what waits for the person at the screen
@@ -27,7 +30,7 @@ class Order:
     """In which order a column's plays stand: what it is called, by what, and whether the most comes first."""
 
     name: str
-    by: Callable[[Card, str | None], Any]
+    by: Callable[[Card, str | None], SupportsRichComparison]
     most_first: bool = False
 
 
@@ -94,17 +97,14 @@ class Shelf:
 
     @property
     def stage(self) -> Stage:
-        """The stage that the cursor is in."""
         return self.stages[self.column]
 
     @property
     def row(self) -> int:
-        """The cursor's place in its column."""
         return self.rows[self.stage]
 
     @property
     def selected(self) -> Card | None:
-        """The card under the cursor."""
         column = self.columns[self.stage]
         return column[self.row] if column else None
 
@@ -120,7 +120,6 @@ class Shelf:
 
     @property
     def shown(self) -> int:
-        """How many cards pass the filter."""
         return sum(len(self.columns[stage]) for stage in self.stages)
 
     def fill(self, cards: Iterable[Card], there: Mapping[Stage, int] | None = None) -> None:
@@ -151,7 +150,6 @@ class Shelf:
         return shown and (before.id, before.stage) == (card.id, card.stage)
 
     def sort(self) -> None:
-        """Put the cards that pass the filter into their columns."""
         held = self.selected
         self.stages = (*COLUMNS, Stage.KILLED) if self.killed else COLUMNS
         self.column = min(self.column, len(self.stages) - 1)
@@ -197,17 +195,8 @@ class Shelf:
             self.column = min(filled, key=lambda n: abs(n - self.column), default=self.column)
 
     def step(self, rows: int) -> None:
-        """Move up or down in the column."""
         last = len(self.columns[self.stage]) - 1
         self.rows[self.stage] = max(0, min(self.row + rows, last))
-
-    def end(self) -> None:
-        """Go to the last card of the column."""
-        self.step(len(self.columns[self.stage]))
-
-    def home(self) -> None:
-        """Go to the first card of the column."""
-        self.step(-self.row)
 
     def sideways(self, columns: int, *, same_height: bool, slots: int) -> None:
         """Move to the next column; on a board the eye stays at its height."""

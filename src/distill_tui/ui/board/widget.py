@@ -67,7 +67,6 @@ class Board(Widget, can_focus=True):
 
     @property
     def wide(self) -> bool:
-        """Whether stages are columns."""
         return self.size.width >= WIDE
 
     @property
@@ -88,10 +87,6 @@ class Board(Widget, can_focus=True):
             widths.append(share + (rest > 0) if is_filled else EMPTY_COLUMN)
             rest -= is_filled
         return widths
-
-    def visible_text(self) -> str:
-        """Return the board as plain text, for tests."""
-        return "\n".join(self.render_line(y).text.rstrip() for y in range(self.size.height))
 
     # --- what changes it
 
@@ -114,13 +109,11 @@ class Board(Widget, can_focus=True):
         return True
 
     def sift(self, words: str) -> None:
-        """Show the cards that pass a filter."""
         self.shelf.words = words
         self.shelf.sort()
         self._settle()
 
     def order(self, name: str) -> None:
-        """Show the plays of each column in another order."""
         self.shelf.order = name
         self.shelf.sort()
         self._settle()
@@ -137,7 +130,6 @@ class Board(Widget, can_focus=True):
         self.refresh()
 
     def toggle_killed(self) -> None:
-        """Show or hide the killed plays, in a column of their own."""
         self.shelf.killed = not self.shelf.killed
         self.shelf.sort()
         self._settle()
@@ -192,7 +184,6 @@ class Board(Widget, can_focus=True):
         self.post_message(self.Selected())
 
     def _region(self, column: int, row: int) -> Region:
-        """Where a card is drawn."""
         top = self.shelf.tops[self.shelf.stages[column]]
         if not self.wide:
             return Region(0, 3 + row - top, self.size.width, 1)
@@ -207,31 +198,25 @@ class Board(Widget, can_focus=True):
     # --- keys and mouse
 
     def action_step(self, rows: int) -> None:
-        """Move the cursor in its column."""
         before = self.shelf.column, self.shelf.row
         self.shelf.step(rows)
         self._moved(*before)
 
     def action_sideways(self, columns: int) -> None:
-        """Move the cursor to another column."""
         before = self.shelf.column, self.shelf.row
         self.shelf.sideways(columns, same_height=self.wide, slots=self.slots)
         self._moved(*before)
 
     def action_page(self, halves: int) -> None:
-        """Move by half pages."""
         self.action_step(halves * max(1, self.slots // 2))
 
     def action_home(self) -> None:
-        """Go to the first card of the column."""
         self.action_step(-self.shelf.row)
 
     def action_end(self) -> None:
-        """Go to the last card of the column."""
         self.action_step(len(self.shelf.columns[self.shelf.stage]))
 
     def action_stage(self, number: int) -> None:
-        """Go to a stage."""
         if number == len(Stage) and not self.shelf.killed:
             self.toggle_killed()
         self.action_sideways(number - 1 - self.shelf.column)
@@ -250,19 +235,15 @@ class Board(Widget, can_focus=True):
         self._moved(*moved)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Move the cursor down."""
         self.action_step(1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Move the cursor up."""
         self.action_step(-1)
 
     def on_resize(self) -> None:
-        """Keep the cursor in view."""
         self._settle()
 
     def _at(self, x: int, y: int) -> tuple[int, int | None]:
-        """Find the column and the row that a cell belongs to."""
         tops = self.shelf.tops
         if not self.wide:
             if y > 0:
@@ -291,7 +272,6 @@ class Board(Widget, can_focus=True):
         return style
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line."""
         width = self.size.width
         segments = self._wide_line(y) if self.wide else self._narrow_line(y)
         return Strip(segments).adjust_cell_length(width, self._style(""))

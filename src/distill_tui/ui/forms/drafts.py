@@ -34,7 +34,6 @@ def redo(app: DistillApp, view: View) -> Step:
 
 
 def drop_row(view: View, row: int, text: str) -> Step:
-    """Return the form that leaves a row of the draft out, with a reason."""
 
     def submit(asked: DropRow) -> Step:
         return call(view, f"Row {row} is dropped; B builds without it. {UNDO}", actions.drop_row, row, asked.reason)

@@ -91,16 +91,7 @@ def roll_back(app: DistillApp, view: View) -> Step:
     title = f"Roll {view.play.code} back to an earlier bundle"
     done = "Bundle {bundle} is live."
     return filled(
-        view,
-        Action.ROLL_BACK,
-        "roll back",
-        actions.roll_back,
-        done,
-        RollBack,
-        fields,
-        body,
-        title=title,
-        typed=True,
+        view, Action.ROLL_BACK, "roll back", actions.roll_back, done, RollBack, fields, body, title=title, typed=True
     )
 
 

@@ -55,7 +55,8 @@ def serve_mode(app: DistillApp, view: View) -> Step:
     def submit(asked: ServeMode) -> Step:
         return call(view, f"{view.play.code} is served as {asked.mode.value}.", actions.set_mode, asked)
 
-    return Form(Action.SERVE_MODE, "set it", submit, says({"mode": now.mode}), fields, read, live=says)
+    command = f"distill-tui serve mode {view.play.code} MODE -m REASON"
+    return Form(Action.SERVE_MODE, "set it", submit, says({"mode": now.mode}), fields, read, command=command, live=says)
 
 
 def says(values: Values) -> Body:

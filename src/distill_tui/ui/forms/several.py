@@ -12,6 +12,7 @@ from distill_tui.rules.objection import Refused
 from distill_tui.store.project import Project
 from distill_tui.terms import Role
 from distill_tui.ui.forms.form import Call, Form, Say, Show, Step
+from distill_tui.ui.forms.gate import ASSIGNED
 from distill_tui.ui.forms.sheet import Field, Values
 from distill_tui.ui.widgets.output import OutputSheet
 
@@ -44,7 +45,7 @@ def comment(app: DistillApp, cards: Sequence[Card], after: Callable[[], None]) -
 
 def roles(app: DistillApp, cards: Sequence[Card], after: Callable[[], None]) -> Step:
     def read(values: Values) -> dict[Role, str]:
-        given = {role: values[role.value] for role in ORDER if values[role.value]}
+        given = {role: values[role.value] for role in ASSIGNED if values[role.value]}
         if not given:
             raise ValueError("Name who takes over one of the roles.")
         return given
@@ -68,7 +69,6 @@ def roles(app: DistillApp, cards: Sequence[Card], after: Callable[[], None]) -> 
     )
 
 
-ORDER = (Role.VALIDATOR, Role.OPERATOR, Role.DRIVER, Role.SPONSOR)
 OPENS = {"comment": comment, "roles": roles}
 MOST = 12  # names that a sheet lists
 

@@ -122,7 +122,7 @@ class Sheet(ModalScreen[Values | None]):
         self.heading, self.body, self.fields = title, tuple(body), tuple(fields)
         self.does, self.check, self.typed, self.twin, self.deaf = does, check, typed, twin, deaf
         self.live = live  # what the body shows about the typed values
-        self.consent, self.read_all = deaf, not deaf  # whether this asks for consent; whether its last line was seen
+        self.read_all = not deaf  # whether its last line was seen, where it asks for consent
         self.last, self.longer = True, False  # whether the last field has the cursor; whether pgdn shows more text
         self._patience: Timer | None = None
         self._wrong = Wrong("")  # shown until its field is left
@@ -170,7 +170,6 @@ class Sheet(ModalScreen[Values | None]):
             self._listen()
 
     def on_resize(self) -> None:
-        """Lay out the text, and show how to scroll if it does not fit."""
         if self.body:
             self.query_one("#form-text", Static).update(self._text)
             self.call_after_refresh(self._show_more)
@@ -183,7 +182,6 @@ class Sheet(ModalScreen[Values | None]):
         self._see_end()
 
     def _see_end(self) -> None:
-        """Note that the last line of the text was on the screen."""
         self.read_all = self.read_all or all(text.scroll_y >= text.max_scroll_y for text in self.query(".form-body"))
 
     @property

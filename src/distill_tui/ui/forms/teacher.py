@@ -226,7 +226,6 @@ def limit_fields(view: View) -> tuple[Field, ...]:
 
 
 def limits(values: Values) -> Values:
-    """Return the limits that were filled in. Raises ValueError."""
     given = {name: value for name, value in values.items() if value and name in NAMES}
     Limits.read(given)
     return given
@@ -294,7 +293,6 @@ def label(app: DistillApp, view: View) -> Step:
 
 
 def exported(project: Project, view: View, out: Path) -> str:
-    """Write the requests of a batch; return what was written, and what was not."""
     from distill_tui.rounds import batches  # pyarrow, only in this thread
 
     dossier = project.ask_first(Action.LABEL, view.play_id, view.actor, Label())

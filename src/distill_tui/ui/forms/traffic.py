@@ -69,12 +69,7 @@ def import_traffic(app: DistillApp, view: View) -> Step:
         about,
         [
             Field("file", "file or folder", hint=_hint(view), completes=PathSuggester),
-            Field(
-                "scrub",
-                "replace personal data",
-                "no",
-                "yes: a mail address becomes [mail address], and so on.",
-            ),
+            Field("scrub", "replace personal data", "no", "yes: a mail address becomes [mail address], and so on."),
             Field("most", "share of bad rows", "0.05", "With more unusable rows than this the import is rejected."),
         ],
         read,
@@ -90,7 +85,6 @@ def _hint(view: View) -> str:
 
 
 def captured(app: DistillApp, view: View) -> Step:
-    """Import what the play's gateway captured since the last import."""
 
     def taken(project: Project) -> feed.Captured:
         return feed.capture(project, view.play_id, view.play.code, view.actor)

@@ -11,6 +11,7 @@ from distill_tui import tasks
 from distill_tui.reports import labels as label_reports
 from distill_tui.reports import pace
 from distill_tui.rules.data import counts, findings, labelled
+from distill_tui.rules.dossier import read_object
 from distill_tui.rules.findings import Fold, folded
 from distill_tui.rules.labels import reading
 from distill_tui.rules.results import AxisValue, ImportReport, known
@@ -18,7 +19,6 @@ from distill_tui.terms import FindingLevel, RunKind, RunStatus, Split
 from distill_tui.ui.play.view import View
 from distill_tui.ui.widgets import page, show
 from distill_tui.ui.widgets.page import WIDE, Column, Lines
-from distill_tui.ui.widgets.show import read
 
 MOST_CELLS = 200  # rows of the coverage table that are shown
 
@@ -116,10 +116,10 @@ def _teacher(view: View, width: int) -> Lines:
     lines = page.sentence(f"teacher: {play.teacher_name} ({play.teacher_source}{digest})", width, word="done")
     lines += _terms(view, width)
     labelling = [r for r in dossier.runs if r.kind is RunKind.LABEL]
-    run = next((r for r in reversed(labelling) if r.status.active or "vary" not in read(r.spec)), None)
-    writer = next((r for r in reversed(labelling) if "vary" in read(r.spec) and r.round == play.round), None)
+    run = next((r for r in reversed(labelling) if r.status.active or "vary" not in read_object(r.spec)), None)
+    writer = next((r for r in reversed(labelling) if "vary" in read_object(r.spec) and r.round == play.round), None)
     if writer is not None and writer.status is RunStatus.FINISHED:
-        count = read(writer.result).get("variations", 0)
+        count = read_object(writer.result).get("variations", 0)
         lines += page.sentence(
             f"run {writer.id} wrote {count:,} variations. V shows and imports them", width, word="information"
         )

@@ -56,10 +56,7 @@ def train(view: View, width: int) -> Lines:
     left = width * 2 // 3
     right = width - left - page.GAP
     middle = page.side_by_side(
-        loss(view, run, left, 13),
-        page.stacked(validation(view, run, right), spec(run, right)),
-        width,
-        left,
+        loss(view, run, left, 13), page.stacked(validation(view, run, right), spec(run, right)), width, left
     )
     return page.stacked(head, middle, climb_of(run, width, view.play.task), ladder(view, width), runs(view, width))
 
@@ -266,11 +263,7 @@ def verdict(review: Review, width: int) -> Lines:
         f"round {seen.round}, student of run {seen.run_id}, {page.when(seen.recorded_at)} UTC, data "
         f"{page.short(seen.data_digest)}, model {page.short(seen.model)}, record {page.short(seen.record)}"
     )
-    return [
-        *lines,
-        *page.sentence(evaluated, width, label="", style="$tone-muted"),
-        *errors_tab.sentences(rest, width),
-    ]
+    return [*lines, *page.sentence(evaluated, width, label="", style="$tone-muted"), *errors_tab.sentences(rest, width)]
 
 
 def judgements(found: Sequence[Judgement], width: int) -> Lines:

@@ -101,12 +101,7 @@ def unsure(view: View, width: int) -> Lines:
         Column("UNSURE", 7, right=True),
     )
     rows = [
-        (
-            each.segment or "all",
-            each.answer or "(any)",
-            f"{each.requests:,}",
-            show.percent(each.unsure / each.requests),
-        )
+        (each.segment or "all", each.answer or "(any)", f"{each.requests:,}", show.percent(each.unsure / each.requests))
         for each in found
     ]
     note = f"confidence below {counted.line:.2f}, the most requests first"

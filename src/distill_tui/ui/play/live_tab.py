@@ -130,13 +130,7 @@ def standing(view: View, seen: LiveView, width: int) -> Lines:
 
 
 SHIPPED = "S"  # the marks below the curve
-SIGNS = {
-    Remedy.REFRESH: "N",
-    Remedy.ROLL_BACK: "b",
-    Remedy.ACKNOWLEDGE: "a",
-    Remedy.SUSPEND: "x",
-    Remedy.RESUME: "o",
-}
+SIGNS = {Remedy.REFRESH: "N", Remedy.ROLL_BACK: "b", Remedy.ACKNOWLEDGE: "a", Remedy.SUSPEND: "x", Remedy.RESUME: "o"}
 
 
 def next_window(window: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from distill_tui.gates import economics
 from distill_tui.rules import entities
+from distill_tui.rules.dossier import read_object
 from distill_tui.store import audit_log
 from distill_tui.terms import Action, Role
 from distill_tui.ui.play.view import View
@@ -41,7 +42,7 @@ def action_words(action: Action) -> str:
 
 def detail(text: str) -> str:
     nothing: tuple[object, ...] = ("", "{}", None, {}, [])
-    kept = {name: value for name, value in show.read(text).items() if value not in nothing}
+    kept = {name: value for name, value in read_object(text).items() if value not in nothing}
     if "after" in kept:  # the holder of a role
         kept = {str(kept.get("role", "holder")): [kept.get("before", ""), kept["after"]]}
     return "  ".join(f"{name}: {_change(name, value)}" for name, value in kept.items())

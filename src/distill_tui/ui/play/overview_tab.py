@@ -11,10 +11,7 @@ from distill_tui.gates.record import SUBJECTS
 from distill_tui.review import headline
 from distill_tui.rules.decide import counting_sign_off, maintained
 from distill_tui.rules.dossier import PlayDossier
-from distill_tui.rules.gate import (
-    trigger,
-    worksheet_numbers,
-)
+from distill_tui.rules.gate import trigger, worksheet_numbers
 from distill_tui.rules.labels import scale_text
 from distill_tui.rules.training import trained
 from distill_tui.terms import PlayKind, Role, Stage
@@ -185,9 +182,9 @@ def _checks(dossier: PlayDossier) -> Iterator[tuple[str, str]]:
         yield "live", f"live since {play.stage_since[:10]}"
 
 
-def last_events(view: View, width: int, most: int = 5) -> Lines:
+def last_events(view: View, width: int) -> Lines:
     lines = [page.heading("LAST EVENTS", "8 shows all")]
-    for entry in view.entries[:most]:
+    for entry in view.entries[:5]:
         text = f"{entry.at[5:16].replace('T', ' ')} {entry.person_id or ''} {action_words(entry.action)}"
         lines.append(Content.assemble(" ", show.clip(f"{text}  {detail(entry.detail)}".rstrip(), width - 2)))
     return lines

@@ -200,14 +200,12 @@ class RowsScreen(Screen[None]):
         return replace(self.wanted or Filter(), **words, **numbers)  # type: ignore[arg-type]
 
     def action_clear(self) -> None:
-        """Show all rows; where all are shown, go back."""
         if self.rows is None or self.wanted in (None, Filter()):
             self.dismiss()
         else:
             self._want(Filter())
 
     def action_drop(self) -> None:
-        """Leave the row under the cursor out of the data sets, with a reason."""
         if self.rows is None or self.found is None or not len(self.found):
             return
         from distill_tui.ui.forms import drafts

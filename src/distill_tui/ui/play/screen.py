@@ -355,7 +355,6 @@ class PlayScreen(Screen[None]):
         )
 
     def action_cursor(self, by: int) -> None:
-        """Choose another student to evaluate."""
         chosen = evidence.chosen_student(self.view) if self.view is not None else None
         if self.view is None or chosen is None:
             return

@@ -43,9 +43,7 @@ class Menu(ModalScreen[None]):
     Menu > Vertical { width: 60; max-width: 94%; height: auto; max-height: 90%; }
     Menu OptionList { height: auto; max-height: 16; border: none; padding: 0; margin: 1 0; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Back")]
 
     def __init__(
         self, title: str, entries: Callable[[], Entries], picked: Callable[[str], object], *, stays: bool = False

@@ -18,7 +18,6 @@ class Foot(Static):
         self.parts = parts
 
     def put(self, *parts: Part) -> None:
-        """Show other parts."""
         self.parts = parts
         self.update(_line(parts))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from textual import events
@@ -48,8 +48,8 @@ def why_dimmed(node: object, screen: object, action: str, parameters: tuple[obje
 class Heading(Static):
     """One line: the project or `title`, then who acts, active runs, and the time."""
 
-    def __init__(self, title: str = "", *, id: str | None = None) -> None:
-        super().__init__("", id=id, markup=False)
+    def __init__(self, title: str = "") -> None:
+        super().__init__("", markup=False)
         self.title = title
         self.short = ""  # of the title, where it does not fit
 
@@ -137,7 +137,7 @@ class KeyLine(Static):
     def on_resize(self) -> None:
         self._changed(self.screen)
 
-    def _changed(self, screen: Screen[Any]) -> None:
+    def _changed(self, screen: Screen[object]) -> None:
         if screen is not self.screen or not self.is_attached:
             return
         keys = self._fitting(self._all(screen))
@@ -145,7 +145,7 @@ class KeyLine(Static):
             self._keys = keys
             self.update(Content("").join([Content(" "), *map(_key, keys)]))
 
-    def _all(self, screen: Screen[Any]) -> list[ShownKey]:
+    def _all(self, screen: Screen[object]) -> list[ShownKey]:
         found: dict[str, ShownKey] = {}
         for key, active in screen.active_bindings.items():
             binding = active.binding

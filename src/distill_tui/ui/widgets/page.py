@@ -21,7 +21,6 @@ WIDE = 100  # cells from which two pages stand side by side
 
 
 def heading(title: str, note: str = "") -> Content:
-    """Return the heading of a section, with a note behind it."""
     return Content.assemble(" ", (title, "bold $accent"), ("  " + show.visible(note) if note else "", "$tone-muted"))
 
 

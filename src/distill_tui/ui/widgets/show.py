@@ -6,7 +6,6 @@ layout, so that it can neither steer the terminal nor act as markup.
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -49,15 +48,6 @@ def ascii_only() -> bool:
         return True
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "UTF-8")
     return "utf" not in locale.lower() and locale not in ("C", "POSIX")
-
-
-def read(text: str) -> dict[str, object]:
-    """Parse a JSON column that holds an object; anything else is an empty one."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def visible(text: str) -> str:
@@ -136,7 +126,7 @@ def money(amount: float | Decimal | None, currency: str) -> str:
     return f"{currency} {value:,.0f}"
 
 
-def ago(at: str | None, now: datetime | None = None) -> str:
+def ago(at: str | None) -> str:
     """Format the age of a stored time in one unit: 40 s, 9 min, 3 h, 61 d. None is a dash."""
     if not at:
         return glyph("dash")
@@ -145,7 +135,7 @@ def ago(at: str | None, now: datetime | None = None) -> str:
     except ValueError:
         return glyph("dash")
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    seconds = max(0, int((datetime.now(UTC) - then).total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"
