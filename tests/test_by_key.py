@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual import events
+from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from distill_tui import actions
 from distill_tui.gates.currencies import CODES
+from distill_tui.rules.actor import Actor
 from distill_tui.store import queries
 from distill_tui.store.project import Project
 from distill_tui.terms import Action, Role, RunStatus, Stage
@@ -51,6 +55,19 @@ async def shows(pilot: Any, words: str) -> str:
     shown = text_of(pilot.app)
     assert words in shown, shown
     return shown
+
+
+@asynccontextmanager
+async def a_form(
+    project: Project, play: int | None, key: str, person: Actor = DAN
+) -> AsyncIterator[tuple[DistillApp, Pilot[int]]]:
+    """Open the form of a key on a narrow screen."""
+    app = screens.an_app(project, play, person)
+    async with app.run_test(size=NARROW) as pilot:
+        await settled(pilot)
+        await pilot.press(key)
+        await settled(pilot)
+        yield app, pilot
 
 
 # --- undo ------------------------------------------------------------------------------------------------------------
@@ -200,12 +217,7 @@ def test_a_pasted_path_loses_what_was_put_around_it() -> None:
 
 
 async def test_a_form_comes_back_with_what_was_typed_where_its_verb_rejects_it(project: Project) -> None:
-    play = screens.at_data(project)
-    app = screens.an_app(project, play, DAN)
-    async with app.run_test(size=NARROW) as pilot:
-        await settled(pilot)
-        await pilot.press("i")
-        await settled(pilot)
+    async with a_form(project, screens.at_data(project), "i") as (app, pilot):
         await typed(pilot, "/no/such/calls.jsonl")
         app.screen.query_one("#field-most", Input).value = "5%"
         await pilot.press("ctrl+s")
@@ -235,23 +247,14 @@ async def test_roles_without_a_name_are_not_called_assigned(project: Project) ->
 
 
 async def test_pasted_line_breaks_and_control_characters_become_blanks(project: Project) -> None:
-    app = screens.an_app(project, None)
-    async with app.run_test(size=NARROW) as pilot:
-        await settled(pilot)
-        await pilot.press("n")
-        await settled(pilot)
+    async with a_form(project, None, "n", DANA) as (app, pilot):
         app.screen.focused.post_message(events.Paste("first\rsecond\r\nthird\tline \x07"))  # type: ignore[union-attr]
         await settled(pilot)
         assert app.screen.query_one("#field-name", Input).value == "first second third line"
 
 
 async def test_a_number_out_of_its_range_is_rejected_where_it_is_typed(project: Project) -> None:
-    play = screens.at_gate(project)
-    app = screens.an_app(project, play, DAN)
-    async with app.run_test(size=NARROW) as pilot:
-        await settled(pilot)
-        await pilot.press("e")
-        await settled(pilot)
+    async with a_form(project, screens.at_gate(project), "e") as (app, pilot):
         field = app.screen.query_one("#field-calls_per_month", Input)
         for wrong, said in (("-5", "cannot be below 0"), ("1e400", "more than 18 digits"), ("٤٠", "is not a number")):
             field.value = wrong
@@ -265,12 +268,7 @@ async def test_the_import_form_completes_takes_a_paste_and_puts_the_cursor_on_wh
     project: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "calls.jsonl").write_text('{"input": "a"}\n')
-    play = screens.at_data(project)
-    app = screens.an_app(project, play, DAN)
-    async with app.run_test(size=NARROW) as pilot:
-        await settled(pilot)
-        await pilot.press("i")
-        await settled(pilot)
+    async with a_form(project, screens.at_data(project), "i") as (app, pilot):
         field = app.screen.query_one("#field-file", Input)
         app.screen.focused.post_message(events.Paste(f"'{tmp_path}/cal'\n"))  # type: ignore[union-attr]
         await settled(pilot)
@@ -341,7 +339,7 @@ async def test_no_screen_and_no_command_shows_another_currency(
     play = screens.deciding(project)
     seen = review.of(project.dossier(play))
     assert seen is not None
-    texts: list[Any] = [html.page(seen)]
+    texts: list[Any] = [html.report(seen, ())]
     assert model_card.SHOWN
     for words in ("list", "show P-001", "worksheet P-001", "eval show P-001"):
         assert main([*words.split(), "--project", str(project.path)]) == 0

@@ -310,7 +310,7 @@ def test_a_play_is_judged_and_shipped_with_what_it_sends_back(play: real_play.Pl
     told = "\n".join(text.evaluation(review.of(dossier)))
     assert f"confidence below {fixed / 10_000:.4f}" in told and "of requests go back to the teacher" in told
     assert "go to the teacher, by a threshold" in "\n".join(text.gate(dossier))
-    assert "Judged together" in html.page(review.of(dossier))
+    assert "Judged together" in html.report(review.of(dossier), ())
     view = load(play.project, play.id, play.by("vera"))
     drawn = "\n".join(line.plain for line in evidence.evaluation(view, 118))
     assert "Judged together" in drawn and "fixes no threshold" not in drawn

@@ -455,7 +455,7 @@ async def test_the_key_f_pages_through_failures_and_hostile_text_stays_text(seco
 def test_rounds_are_compared_and_the_sponsor_reads_it_all_without_a_held_out_text(second: Project) -> None:
     dossier = second.dossier(1)
     found = review.of(dossier)
-    page, told = html.page(found), "\n".join(report.evaluation(found))
+    page, told = html.report(found, ()), "\n".join(report.evaluation(found))
     value = json.dumps(report.evaluation_json(found), default=str)
     for text in (page, told, value):
         assert (" fixed, " in text and "Not measured" in text) or "not_measured" in text
@@ -472,7 +472,7 @@ def test_hostile_words_reach_no_markup_and_no_terminal(second: Project) -> None:
     labels = (evil, "post")
     record = replace(dossier.record, labels=labels, segments=(evil, "en", "fr"))
     dressed = replace(dossier, looked=Looked.at(record, dossier.judgements))
-    page, told = html.page(review.of(dressed)), "\n".join(report.evaluation(review.of(dressed)))
+    page, told = html.report(review.of(dressed), ()), "\n".join(report.evaluation(review.of(dressed)))
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not any(mark in text for text in (page, told) for mark in ("\x1b", "\u202e"))
 

@@ -43,7 +43,6 @@ def recent() -> list[Path]:
 
 
 def opened(project: Path) -> None:
-    """Remember that a project was opened now."""
     kept = read(file)
     path = str(project.absolute())
     kept["recent"] = [path, *(other for other in _list(kept, "recent") if other != path)][:RECENT]
@@ -71,13 +70,11 @@ def leave(project: Path, person: str | None, view: Left) -> None:
 
 
 def theme() -> str:
-    """Return the theme that was chosen last; empty where none was."""
     found = read(file).get("theme")
     return found if isinstance(found, str) else ""
 
 
 def choose_theme(name: str) -> None:
-    """Remember the colours."""
     write(file, read(file) | {"theme": name})
 
 

@@ -91,7 +91,6 @@ class Fetched:
 
     @property
     def covers(self) -> Mapping[str, Any]:
-        """What the sign-off would cover."""
         covers: Mapping[str, Any] = self.predicate["covers"]
         return covers
 
@@ -102,7 +101,6 @@ class Fetched:
 
     @property
     def head(self) -> Head:
-        """The head of the log that it names."""
         audit = self.predicate["audit"]
         return Head(audit["size"], audit["head"])
 

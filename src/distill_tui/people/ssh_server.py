@@ -159,9 +159,7 @@ def check_keys(dossier: ProjectDossier, path: Path, text: str) -> Iterator[Look]
             yield Look(f"line {number}", False, "this key is not enrolled, or it is revoked; remove the line")
         elif line not in (wanted[blob], forwarding[blob]):
             yield Look(
-                f"line {number}",
-                False,
-                f"{owners[blob]}'s key may do more than a session; write the line as shown",
+                f"line {number}", False, f"{owners[blob]}'s key may do more than a session; write the line as shown"
             )
         else:
             yield Look(f"line {number}", True, f"{owners[blob]}, restricted to the session")

@@ -63,12 +63,7 @@ def write(
     }
     about = [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}} for name, digest in subject.items()]
     return canonical(
-        {
-            "_type": STATEMENT_TYPE,
-            "subject": about,
-            "predicateType": predicate_type(kind),
-            "predicate": predicate,
-        }
+        {"_type": STATEMENT_TYPE, "subject": about, "predicateType": predicate_type(kind), "predicate": predicate}
     )
 
 
@@ -95,7 +90,6 @@ def sign_off(
 
 
 def predicate_type(kind: StatementKind) -> str:
-    """Return the predicate type of a kind of statement."""
     return f"urn:distill-tui:{kind}:v1"
 
 

@@ -249,11 +249,7 @@ def variations(wait: Waiting, *, plain: bool = False) -> Iterator[str]:
         for place, one in enumerate(wait.written, 1)
     ]  # fmt: skip
     yield from table(("N", "OF ROW", "CELL", "WEIGHT", "INPUT"), rows, plain=plain)
-    reasons = {
-        "same": "in the data set already",
-        "near": "near to a row of it",
-        "held-out": "too like held-out rows",
-    }
+    reasons = {"same": "in the data set already", "near": "near to a row of it", "held-out": "too like held-out rows"}
     reasons_ = [f"{count:,} {reasons.get(why, why)}" for why, count in wait.left_out.items()]
     yield visible(f"left out: {', '.join(reasons_) or 'none'}")
 

@@ -48,10 +48,6 @@ PLOTS: dict[str, Callable[[Review], str]] = {  # by the section that one stands 
 }
 
 
-def page(review: Review) -> str:
-    return _document(f"{review.play.code} {review.play.name}", "\n".join(_parts(review)))
-
-
 def report(review: Review, decided: Iterable[Line]) -> str:
     """Return the page of a play: its evaluation with plots, and who decided what."""
     who = Section("decided", "Who decided and signed", lines=tuple(decided))

@@ -69,5 +69,4 @@ def duration(seconds: float) -> str:
 
 
 def unit(kind: RunKind) -> str:
-    """Return what one step of a run is."""
     return "rows" if kind is RunKind.LABEL or kind in OF_DATA else "steps"

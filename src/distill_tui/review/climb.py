@@ -63,11 +63,4 @@ def _planned(run: entities.Run) -> list[str]:
 
 
 def _row(arm: TrainedArm, says: str, task: Task) -> tuple[str, ...]:
-    return (
-        arm.rung,
-        _shown(arm.score, task),
-        megabytes(arm.bytes),
-        f"{arm.parameters:,}",
-        f"{arm.seconds:,.0f}",
-        says,
-    )
+    return (arm.rung, _shown(arm.score, task), megabytes(arm.bytes), f"{arm.parameters:,}", f"{arm.seconds:,.0f}", says)

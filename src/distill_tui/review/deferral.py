@@ -17,6 +17,7 @@ from distill_tui.gates.gate import Gate
 from distill_tui.gates.record import CERTAIN, Record
 from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import points
+from distill_tui.review.rates import TAIL
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the requests that go back to the teacher, at most
 
@@ -33,7 +34,7 @@ class Point:
     cost_per_1k: Decimal | None  # every request costs the student's price, a deferred one the teacher's too
 
 
-def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 0.95) -> tuple[Point, ...]:
+def curve(record: Record, shares: Sequence[float] = SHARES) -> tuple[Point, ...]:
     """Return a point for each share, the highest threshold that sends back no more than that; equal points once.
 
     Counts the rows with gold, an answer of the teacher and a confidence of the student; without any it is empty.
@@ -46,7 +47,7 @@ def curve(record: Record, shares: Sequence[float] = SHARES, confidence: float = 
         return ()
     sure = [record.confidence[row] for row in rows]
     thresholds = dict.fromkeys(threshold_for(sure, share) for share in sorted(shares))
-    return tuple(_point(record, rows, threshold, confidence) for threshold in thresholds)
+    return tuple(_point(record, rows, threshold) for threshold in thresholds)
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def sentences(found: Pair | None) -> Iterator[str]:
         yield f"{found.unanswered:,} of these rows have no teacher's answer and count as wrong."
 
 
-def _point(record: Record, rows: Sequence[int], threshold: int, confidence: float) -> Point:
+def _point(record: Record, rows: Sequence[int], threshold: int) -> Point:
     back = {row for row in rows if record.confidence[row] < threshold}
     answers = {row: record.teacher[row] if row in back else record.student[row] for row in rows}
     scores = Scores.of(((answers[row] == record.gold[row], False, record.group[row]) for row in rows), paired=False)
-    lower, upper = scores.interval((1 - confidence) / 2)
+    lower, upper = scores.interval(TAIL)
     deferred = len(back) / len(rows)
     return Point(
         threshold=threshold / CERTAIN if back else 0.0,

@@ -14,7 +14,7 @@ from distill_tui.gates.headline import SHARES, lower_is_better, metric_of, worde
 from distill_tui.gates.quality import Sample
 from distill_tui.gates.record import Record
 from distill_tui.gates.wording import DASH, estimate, money
-from distill_tui.review.rates import rates_of, shares_of
+from distill_tui.review.rates import TAIL, rates_of, shares_of
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import worksheet_numbers
 from distill_tui.rules.results import train_result
@@ -97,12 +97,12 @@ def values(metric: Metric, gate: Gate, record: Record) -> Values:
     return Values(alone.student, teacher, baseline)
 
 
-def bounds(metric: Metric, gate: Gate, record: Record, confidence: float = 0.95) -> tuple[int, float, float] | None:
-    """Return rows and two-sided interval of the student's value; imports scipy."""
-    scores, alpha = Sample.of(Criterion(metric), gate, record, ALL).scores, (1 - confidence) / 2
+def bounds(metric: Metric, gate: Gate, record: Record) -> tuple[int, float, float] | None:
+    """Return rows and 95% interval of the student's value; imports scipy."""
+    scores = Sample.of(Criterion(metric), gate, record, ALL).scores
     if not scores.rows:
         return None
-    low, high = scores.at_least(alpha), scores.at_most(alpha)
+    low, high = scores.at_least(TAIL), scores.at_most(TAIL)
     if low is None or high is None:
         return None
     return (scores.rows, 1 - high, 1 - low) if lower_is_better(metric) else (scores.rows, low, high)

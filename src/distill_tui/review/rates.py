@@ -11,6 +11,7 @@ from distill_tui.gates.statistics import Scores
 from distill_tui.gates.wording import count, trim
 from distill_tui.terms import Metric
 
+TAIL = (1 - 0.95) / 2  # beyond each end of a 95% interval
 Answers = tuple[int, ...]  # one number a row; below 0 where there is none
 
 
@@ -49,27 +50,27 @@ class SegmentRates:
     difference: tuple[float, float, float] | None  # student minus teacher in accuracy, with its bounds
 
 
-def segment_rates(record: Record, confidence: float = 0.95) -> tuple[SegmentRates, ...]:
+def segment_rates(record: Record) -> tuple[SegmentRates, ...]:
     """Count accuracy, agreement and difference for "all" and, where there are several, for each segment."""
     alone = len(record.segments) == 1 and all(segment == 0 for segment in record.segment)  # it is all there is
     scopes = [ALL, *(f"{SEGMENT}{name}" for name in record.segments if not alone)]
-    return tuple(rates_of(record, scope, confidence) for scope in scopes)
+    return tuple(rates_of(record, scope) for scope in scopes)
 
 
-def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> SegmentRates:
+def rates_of(record: Record, scope: str = ALL) -> SegmentRates:
     """Count one scope, with two-sided intervals.
 
     Shares have Wilson's interval where rows are independent, else the clustered one; the difference is as in `judge`.
     The baseline is the trained one.
     """
-    alpha, rows = (1 - confidence) / 2, rows_in(record, scope)
+    rows = rows_in(record, scope)
     marked = [row for row in rows if record.gold[row] >= 0]
 
     def rate(column: Answers, truth: Answers) -> Rate | None:
         scores = _scores(record, rows, column, truth)
         if not scores.rows:
             return None
-        return Rate(scores.wins, scores.rows, scores.wins / scores.rows, *scores.interval(alpha))
+        return Rate(scores.wins, scores.rows, scores.wins / scores.rows, *scores.interval(TAIL))
 
     both = [row for row in marked if record.teacher[row] >= 0]
     scores = Scores.of(
@@ -87,9 +88,7 @@ def rates_of(record: Record, scope: str = ALL, confidence: float = 0.95) -> Segm
         teacher=rate(record.teacher, record.gold),
         baseline=rate(record.baseline, record.gold),
         agreement=rate(record.student, record.teacher),
-        difference=None
-        if scores.estimate is None
-        else (scores.estimate, scores.at_least(alpha), scores.at_most(alpha)),
+        difference=None if scores.estimate is None else (scores.estimate, scores.at_least(TAIL), scores.at_most(TAIL)),
     )
 
 

@@ -51,7 +51,6 @@ class Cost:
 
 
 def costs(record: Record) -> tuple[Cost, ...]:
-    """Return the costs of each subject that has a size or a latency."""
     found = [_cost(record, name) for name in TIMED]
     return tuple(each for each in found if each.source or each.bytes)
 

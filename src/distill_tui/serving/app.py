@@ -27,7 +27,6 @@ UNREAD = "unread"  # the format of a path that only the teacher knows
 
 
 def make(plays: Mapping[str, Play], meters: Meters) -> Router:
-    """Make the application that serves these plays, by code."""
     gateway = Gateway(plays, meters)
     answer = Answering(gateway)
     routes = [

@@ -33,7 +33,6 @@ def keep(days: float | None, gigabytes: float | None, *, alone: bool) -> retenti
 
 
 def play(path: Path, code: str, kept: retention.Keep | None = None) -> server.Served:
-    """Return a play of a project file as it is served."""
     return server.Served(code, ProjectSource(path, code), folder_of(path, code), kept or keep(None, None, alone=False))
 
 

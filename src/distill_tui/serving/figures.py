@@ -86,7 +86,6 @@ class Meters:
         )
 
     def refuse(self, kind: str) -> None:
-        """Count a request that reached no play."""
         self.refused.labels(kind).inc()
 
     def of(self, code: str) -> Counts:

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
@@ -203,7 +203,7 @@ class Gathered:
         self._head = b""
         self.gathers = False  # whether the next piece waits for the one after it
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._transport, name)
 
     def write(self, piece: bytes) -> None:
@@ -222,8 +222,9 @@ class Gathered:
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with what the guard has to know of it."""
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(cast(asyncio.Transport, Gathered(transport)))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        gathered = Gathered(cast(asyncio.Transport, transport))
+        super().connection_made(cast(asyncio.Transport, gathered))
 
     def gathers(self, scope: Scope, message: Message) -> None:
         """Keep back the head of a reply whose body follows at once."""
@@ -247,7 +248,7 @@ def impatient(limits: Limits) -> type[Connection]:
         _head = 0
         _hurry: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
             self._wait()
 

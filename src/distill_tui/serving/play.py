@@ -156,7 +156,6 @@ class Play:
         return self._by_students_words(request, students, Route.STUDENT)
 
     def _still(self, stand: Stand) -> bool:
-        """Whether the student of a stand may still answer."""
         now = self.stand
         return now is stand or (now is not None and now.answers and now.student == stand.student)
 
@@ -223,8 +222,7 @@ class Play:
                 if self._still(stand):
                     return self._by_students_words(request, students, Route.FALLBACK)
         request.why = request.why or fault.word
-        if fault.reply is not None:
-            self.recorder.request(request, Route.TEACHER, fault.status)
-            return replies.of_teacher(request, fault.reply)
         self.recorder.request(request, Route.TEACHER, fault.status)
+        if fault.reply is not None:
+            return replies.of_teacher(request, fault.reply)
         return replies.refused(request, fault.status, str(fault), "teacher_" + fault.word.replace(" ", "_"))

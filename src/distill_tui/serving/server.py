@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from distill_tui.serving.otlp import Spans
 
 KEEPS_EVERY = 1.0  # seconds between two writings of the figures
-HANDS_OVER = (
-    0.0005  # seconds after which a thread that looks or writes lets the requests go on; Python's default is 5 ms
-)
+HANDS_OVER = 0.0005  # seconds a thread that looks or writes may delay a request; Python's default is 0.005
 DELETES_EVERY = 600.0  # seconds between two looks for segments of the served log that may go
 
 
@@ -112,12 +110,7 @@ class _Lifespan:
     """The application with what runs next to its requests: watches, figures, students."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        setup: Setup,
-        plays: dict[str, Play],
-        sends: Spans | None,
-        say: Callable[[str], None],
+        self, app: ASGIApp, setup: Setup, plays: dict[str, Play], sends: Spans | None, say: Callable[[str], None]
     ) -> None:
         self.app, self.setup, self.plays, self.sends, self.say = app, setup, plays, sends, say
         self._troubles: list[str] = []
@@ -204,7 +197,6 @@ class _Lifespan:
             await asyncio.sleep(DELETES_EVERY)
 
     async def _keep(self) -> None:
-        """Write each play's figures for the screens, once a second."""
         while True:
             for play in self.plays.values():
                 with contextlib.suppress(OSError):

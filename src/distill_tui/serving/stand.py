@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from distill_tui import actions, tasks
 from distill_tui.bundles import student as students_of
@@ -192,7 +191,7 @@ class ProjectSource:
                 wrong = self._verify(project, dossier)
         if wrong and serving.mode.by_student and self._latched != serving.seq:
             self._fall_back(project, serving.seq, wrong)
-        stand = replace(stand, **_words(dossier))
+        stand = _in_words(stand, dossier)
         student, signer = (None, "") if wrong else _student(project, dossier)
         self.last = replace(stand, wrong=wrong or stand.wrong, student=student, signer=signer)
         yield self.last
@@ -238,21 +237,19 @@ def _student(project: Project, dossier: PlayDossier) -> tuple[BundledStudent | N
     ), ""
 
 
-def _words(dossier: PlayDossier) -> dict[str, Any]:
-    """Return how the teacher writes the labels: the application goes on reading the words that it knows."""
+def _in_words(stand: Stand, dossier: PlayDossier) -> Stand:
+    """Add how the teacher writes the labels: the application goes on reading the words that it knows."""
     if not tasks.of(dossier.play.task).has_labels:
-        return {}
+        return stand
     reading = labels.reading(dossier)
+    names = dict(reading.map.names)
     if tasks.of(dossier.play.task).several:
-        return {"names": dict(reading.map.names)}
+        return replace(stand, names=names)
     written: dict[str, str] = {}
     for each in sorted(reading.names, key=lambda name: name.answers):
         if each.answers and each.label is not None and not each.proposed:
             written[each.label] = each.name
-    return {
-        "names": dict(reading.map.names),
-        "words": {label: word for label, word in written.items() if label != word},
-    }
+    return replace(stand, names=names, words={label: word for label, word in written.items() if label != word})
 
 
 def _cost(dossier: PlayDossier) -> Decimal | None:

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from distill_tui.dataset.traces import bodies, call_mapping
 from distill_tui.dataset.traces.call import CUT, FILTERED
@@ -60,7 +59,7 @@ def read(format: str, body: object, labels: Sequence[str] = (), mapping: CallMap
     return replace(asked, stream=stream, frame=_frame(asked.messages))
 
 
-def _read(format: str, body: Mapping[str, Any], labels: Sequence[str], mapping: CallMapping, model: str) -> Asked:
+def _read(format: str, body: Mapping[str, object], labels: Sequence[str], mapping: CallMapping, model: str) -> Asked:
     if format in (CHAT, RESPONSES):
         options = body.get("stream_options")
         messages = call_mapping.request_messages(body)
@@ -81,7 +80,7 @@ def _made(asked: Asked, value: object, mapping: CallMapping) -> Asked:
 
 
 def _text(
-    body: Mapping[str, Any], messages: Sequence[Message], labels: Sequence[str], mapping: CallMapping
+    body: Mapping[str, object], messages: Sequence[Message], labels: Sequence[str], mapping: CallMapping
 ) -> tuple[str | None, str]:
     """Return the student's input; without one, the word for why the student cannot answer as asked."""
     if any(body.get(name) for name in _MORE_THAN_TEXT):
@@ -106,7 +105,7 @@ def _frame(messages: Sequence[Message]) -> str:
 
 
 def _one_question(
-    format: str, body: Mapping[str, Any], labels: Sequence[str], model: str, mapping: CallMapping
+    format: str, body: Mapping[str, object], labels: Sequence[str], model: str, mapping: CallMapping
 ) -> Asked:
     """Read a typed decision with one question, whose choices are this play's labels."""
     asked = body.get("questions")
@@ -125,7 +124,7 @@ def _name(question: object) -> str:
     return str(question.get("name", "")) if isinstance(question, dict) else ""
 
 
-def _choices(question: Mapping[str, Any]) -> set[str]:
+def _choices(question: Mapping[str, object]) -> set[str]:
     """Return the words that a question offers, however the format lists them."""
     offered = question.get("choices") or question.get("criteria") or ()
     if isinstance(offered, dict):
@@ -138,7 +137,6 @@ def _choices(question: Mapping[str, Any]) -> set[str]:
 
 
 def reply(asked: Asked, answer: Answer, labels: Sequence[str], model: str) -> object:
-    """Write the student's answer in the format of the request."""
     if asked.format == CHAT:
         return _completion(asked, model, "chat.completion") | {
             "choices": [
@@ -152,7 +150,7 @@ def reply(asked: Asked, answer: Answer, labels: Sequence[str], model: str) -> ob
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         }
     if asked.format == RESPONSES:
-        return _response(asked, model, answer.text)
+        return _response(asked, model, _item(answer.text))
     shares = dict(zip(labels, answer.probabilities, strict=False))
     if asked.format == PREDICT:
         ranked = [] if is_range(labels) else sorted(shares.items(), key=lambda pair: -pair[1])
@@ -186,23 +184,22 @@ def events(asked: Asked, answer: Answer, model: str) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _completion(asked: Asked, model: str, kind: str) -> dict[str, Any]:
+def _completion(asked: Asked, model: str, kind: str) -> dict[str, object]:
     return {"id": _id("chatcmpl"), "object": kind, "created": int(time.time()), "model": asked.model or model}
 
 
-def _response(asked: Asked, model: str, text: str, status: str = "completed") -> dict[str, Any]:
-    item = _item(text, status)
+def _response(asked: Asked, model: str, item: dict[str, object]) -> dict[str, object]:
     return {
         "id": _id("resp"),
         "object": "response",
         "created_at": int(time.time()),
-        "status": status,
+        "status": "completed",
         "error": None,
         "incomplete_details": None,
         "instructions": None,
         "metadata": {},
         "model": asked.model or model,
-        "output": [item] if status == "completed" else [],
+        "output": [item],
         "parallel_tool_calls": False,
         "temperature": 0.0,
         "tool_choice": "none",
@@ -218,26 +215,27 @@ def _response(asked: Asked, model: str, text: str, status: str = "completed") ->
     }
 
 
-def _item(text: str, status: str) -> dict[str, Any]:
-    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    content = [part] if status == "completed" else []
-    return {"type": "message", "id": _id("msg"), "status": status, "role": "assistant", "content": content}
+def _part(text: str) -> dict[str, object]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _item(text: str) -> dict[str, object]:
+    return {"type": "message", "id": _id("msg"), "status": "completed", "role": "assistant", "content": [_part(text)]}
 
 
 def _response_events(asked: Asked, text: str, model: str) -> Iterator[bytes]:
-    whole = _response(asked, model, text)
-    item = whole["output"][0]
+    item = _item(text)
+    whole = _response(asked, model, item)
     at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     begun = whole | {"status": "in_progress", "output": []}
-    empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-    sent: tuple[tuple[str, dict[str, Any]], ...] = (
+    sent: tuple[tuple[str, dict[str, object]], ...] = (
         ("response.created", {"response": begun}),
         ("response.in_progress", {"response": begun}),
         ("response.output_item.added", {"output_index": 0, "item": item | {"status": "in_progress", "content": []}}),
-        ("response.content_part.added", at | {"part": empty}),
+        ("response.content_part.added", at | {"part": _part("")}),
         ("response.output_text.delta", at | {"delta": text, "logprobs": []}),
         ("response.output_text.done", at | {"text": text, "logprobs": []}),
-        ("response.content_part.done", at | {"part": item["content"][0]}),
+        ("response.content_part.done", at | {"part": _part(text)}),
         ("response.output_item.done", {"output_index": 0, "item": item}),
         ("response.completed", {"response": whole}),
     )
@@ -295,7 +293,7 @@ def _whole(count: object) -> int | None:
     return count if isinstance(count, int) else None
 
 
-def _decided(body: Mapping[str, Any]) -> str | None:
+def _decided(body: Mapping[str, object]) -> str | None:
     answers = body.get("answers")
     listed = list(answers.values()) if isinstance(answers, dict) else answers
     first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
@@ -322,7 +320,7 @@ class Stream:
         self.format, self.mapping = format, mapping
         self._rest = b""
         self._text: list[str] = []
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
         self.ended = False
 
     def feed(self, chunk: bytes) -> None:
