@@ -17,10 +17,7 @@ from distill_tui.text import visible
 
 @command(Action.SET_ALARMS)
 @click.argument(
-    "words",
-    metavar="[-- COMMAND…]",
-    nargs=-1,
-    help="the program, by its whole path, and its arguments; no shell",
+    "words", metavar="[-- COMMAND…]", nargs=-1, help="the program, by its whole path, and its arguments; no shell"
 )
 @click.option("--webhook", metavar="URL", help="the address that gets each alarm as JSON; empty for none")
 @click.option("--no-command", is_flag=True, help="no command from now on")
@@ -40,7 +37,6 @@ def alarms(call: Call, words: tuple[str, ...], webhook: str | None, no_command: 
 
 @command("alarms feed", "Print alarms and what people did about them as a JSON Feed.")
 def alarms_feed(call: Call) -> None:
-    """Print the feed of all plays."""
     plays = [call.project.dossier(number) for number in queries.plays(call.project)]
     call.json = True
     call.data(alarm_feed.feed(f"{call.project.project_dossier().name}: live students", plays))

@@ -98,13 +98,11 @@ class Call:
         return project
 
     def close(self) -> None:
-        """Close the project file, if it was opened."""
         if "project" in self.__dict__:
             self.project.close()
 
     @cached_property
     def key(self) -> Path | None:
-        """The key file that was named."""
         return Path(self.key_given) if self.key_given else None
 
     @cached_property
@@ -118,7 +116,6 @@ class Call:
 
     @cached_property
     def play_id(self) -> int:
-        """The play that was named."""
         return queries.find_play(self.project, self.play)
 
     def dossier(self, *, thorough: bool = False, shown: bool = False) -> PlayDossier:
@@ -150,7 +147,6 @@ class Call:
 
 
 def _jsonable(value: object) -> object:
-    """Convert what json cannot write."""
     if isinstance(value, Mapping):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -243,5 +239,4 @@ def text_of(file: str) -> str:
 
 
 def plain_objections(reasons: Iterable[Objection]) -> list[dict[str, str]]:
-    """Return objections as plain values for JSON."""
     return [{"rule": reason.rule, "sentence": reason.sentence} for reason in reasons]

@@ -194,7 +194,6 @@ def _import(call: Call, how: _Import, most_rejects: float, *, moves: bool = Fals
 
 
 def import_report(call: Call, run: entities.Run) -> dict[str, Any]:
-    """Return the report of what an importing run brought in."""
     imported = next(each for each in reversed(call.dossier().traffic) if each.artifact == run.artifact)
     return json_columns.stored(imported.report, f"the report of traffic file {imported.id}")
 
@@ -203,7 +202,7 @@ def _preview(call: Call, how: _Import) -> None:
     calls = how.calls or call_mapping.DEFAULT
     look = previews.preview(how.source, how.mapping, calls, answers_of=how.answers_of, sampled=previews.PREVIEWED)
     columns = how.mapping.named()
-    value: dict[str, Any] = {"mapping": columns, "columns": look.columns, "rows": look.rows, "rejects": look.rejects}
+    value: dict[str, object] = {"mapping": columns, "columns": look.columns, "rows": look.rows, "rejects": look.rejects}
     value |= {"recognised": look.recognised, "taken": look.taken, "models": look.models, "reasons": look.reasons}
     value |= {"spend": None if look.spend is None else str(look.spend), "p95_ms": look.p95_ms, "whole": look.whole}
     value |= {"time_forms": look.time_forms, "doubts": look.doubts}
@@ -317,8 +316,7 @@ def data_window(call: Call, days: int, **prices: str | None) -> None:
 
 
 @command(
-    "data audit",
-    "Show how the data set covers its traffic: by label, segment, length, language, month and topic.",
+    "data audit", "Show how the data set covers its traffic: by label, segment, length, language, month and topic."
 )
 @play
 @click.option("--axis", metavar="NAME", help="only this one")
@@ -366,8 +364,7 @@ def data_ledger(call: Call) -> None:
 
 
 @command(
-    "data request",
-    "Choose the inputs to label for the next round: nearest to the last student's errors on validation.",
+    "data request", "Choose the inputs to label for the next round: nearest to the last student's errors on validation."
 )
 @play
 @click.argument(

@@ -259,8 +259,7 @@ def rehearse(call: Call, wait: bool) -> int | None:
 
 
 @command(
-    "live",
-    "Show how the live student does: state, findings, segments, detectable drift; exit 6 alarm, 7 refresh due.",
+    "live", "Show how the live student does: state, findings, segments, detectable drift; exit 6 alarm, 7 refresh due."
 )
 @play
 @click.option(
@@ -378,7 +377,6 @@ def _gateway_lines(dossier: PlayDossier, now: GatewayNow | None) -> Iterator[str
 def live_lines(
     dossier: PlayDossier, view: LiveView, window: int, *, plain: bool, now: GatewayNow | None = None
 ) -> Iterator[str]:
-    """Yield the lines of `live` for a terminal."""
     live, play = dossier.live, dossier.play
     assert live is not None
     yield visible(f"{play.code} {play.name}: {dossier.standing.value}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -35,7 +37,7 @@ class Command(click.Command):
         first = self.params[0]
         return f"{self.words} PLAY" if first.name == "play" and first.required else self.words
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         given = {param.opts[0] for param in self.params if param.name and _is_given(ctx, param.name)}
         for param in self.params:
             if isinstance(param, _Of) and param.opts[0] in given and param.of not in given:
@@ -58,8 +60,8 @@ class Command(click.Command):
 class _Of(click.Option):
     """An option that only means something next to another one, which is `of`."""
 
-    def __init__(self, *words: Any, of: str, **more: Any) -> None:
-        super().__init__(*words, **more)
+    def __init__(self, words: Sequence[str], *, of: str, **more: Any) -> None:
+        super().__init__(words, **more)
         self.of = of
 
 
@@ -106,7 +108,6 @@ class Program(click.Group):
         self.titles: dict[str, str] = {}  # of the first word's section in the help
 
     def add(self, title: str, commands: Iterable[Command]) -> None:
-        """Add the commands of one section of the help."""
         for command in commands:
             self.by_words[command.words] = command
             head, _, second = command.words.partition(" ")
@@ -165,7 +166,6 @@ def _open(ctx: click.Context) -> object:
 
 
 def program(ctx: click.Context) -> Program:
-    """Return the group of all commands."""
     found = ctx.find_root().command
     assert isinstance(found, Program)
     return found
@@ -212,22 +212,14 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def shared() -> Iterator[click.Option]:
     """Yield the options for every command. They stand before or after its words."""
-    about: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        (
-            "--project project_file",
-            "the project file (default: $DISTILL_PROJECT, else the only *.distill here)",
-            {"metavar": "FILE", "type": click.Path()},
-        ),
-        (
-            "--key key_given",
-            "prove who you are with this SSH key: a private key, or the .pub of a key in ssh-agent",
-            {"metavar": "FILE", "type": click.Path()},
-        ),
-        ("--json json", "print data as JSON", {"is_flag": True}),
-        ("--plain plain", "no screens, no aligned columns, no progress line that moves", {"is_flag": True}),
-    )
-    for names, says, more in about:
-        yield click.Option(names.split(), help=says, expose_value=False, callback=_keep, **more)
+    option = partial(click.Option, expose_value=False, callback=_keep)
+    project = "the project file (default: $DISTILL_PROJECT, else the only *.distill here)"
+    key = "prove who you are with this SSH key: a private key, or the .pub of a key in ssh-agent"
+    yield option(["--project", "project_file"], help=project, metavar="FILE", type=FILE)
+    yield option(["--key", "key_given"], help=key, metavar="FILE", type=FILE)
+    yield option(["--json", "json"], help="print data as JSON", is_flag=True)
+    plain = "no screens, no aligned columns, no progress line that moves"
+    yield option(["--plain", "plain"], help=plain, is_flag=True)
 
 
 # --- arguments that several commands share ---------------------------------------------------------------------------
@@ -262,14 +254,14 @@ def a_play(
     )
 
 
-class OneOf(click.Choice[Any]):
+class OneOf(click.Choice[StrEnum]):
     """A choice among the members of an enum, by their values."""
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
         return str(choice)
 
 
-class Pairs(click.ParamType[Any]):
+class Pairs(click.ParamType[tuple[str, str]]):
     """A NAME=VALUE word; `last`: the name may hold an equals sign itself."""
 
     name = "pair"
@@ -277,7 +269,7 @@ class Pairs(click.ParamType[Any]):
     def __init__(self, like: str = "calls_per_month=900000", *, last: bool = False) -> None:
         self.like, self.last = like, last
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
         name, equals, rest = str(value).rpartition("=") if self.last else str(value).partition("=")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -29,16 +28,12 @@ from distill_tui.text import visible
 @click.option("--name", metavar="TEXT", help="the project's name (default: that of the plan, else of the file)")
 @click.option("--me", metavar="ID", help="your id in the project (default: the name of your OS account)")
 @click.option("--my-name", metavar="TEXT", help="your name, for display")
-@click.option("--currency", metavar="CODE", help="of every amount, by ISO 4217 (default: that of the plan, else USD)")
+@click.option(
+    "--currency", metavar="CODE", help="the currency of all amounts, like EUR (default: that of the plan, else USD)"
+)
 @plan_option.from_plan
 def init(
-    call: Call,
-    file: str,
-    name: str | None,
-    me: str | None,
-    my_name: str | None,
-    currency: str | None,
-    plan: str | None,
+    call: Call, file: str, name: str | None, me: str | None, my_name: str | None, currency: str | None, plan: str | None
 ) -> None:
     if call.key is not None:
         raise UsageError("A project is made by an OS account: leave out --key, then add the key with `key add`.")
@@ -85,30 +80,16 @@ def person_add(call: Call, person: str, name: str | None, uid: int | None, key_f
 @command("person list", "List who is enrolled, with accounts and keys.")
 def person_list(call: Call) -> None:
     dossier = call.project.project_dossier()
-    people: list[dict[str, Any]] = [
-        {
-            "person": person.id,
-            "name": person.name,
-            "keeper": person.id == dossier.keeper,
-            "accounts": [a.uid for a in dossier.accounts if a.person_id == person.id],
-            "keys": [
-                {"fingerprint": k.fingerprint, "revoked_at": k.revoked_at}
-                for k in dossier.keys
-                if k.person_id == person.id
-            ],
-        }
-        for person in dossier.people.values()
-    ]
-    rows = [
-        (
-            p["person"],
-            p["name"],
-            "keeper" if p["keeper"] else "",
-            ", ".join(f"uid {uid}" for uid in p["accounts"]) or "–",
-            ", ".join(k["fingerprint"] + (" (revoked)" if k["revoked_at"] else "") for k in p["keys"]) or "–",
-        )
-        for p in people
-    ]
+    people, rows = [], []
+    for person in dossier.people.values():
+        accounts = [account.uid for account in dossier.accounts if account.person_id == person.id]
+        keys = [key for key in dossier.keys if key.person_id == person.id]
+        keeps = person.id == dossier.keeper
+        shown = [{"fingerprint": key.fingerprint, "revoked_at": key.revoked_at} for key in keys]
+        people.append({"person": person.id, "name": person.name, "keeper": keeps, "accounts": accounts, "keys": shown})
+        uids = ", ".join(f"uid {uid}" for uid in accounts) or "–"
+        prints = ", ".join(key.fingerprint + (" (revoked)" if key.revoked_at else "") for key in keys) or "–"
+        rows.append((person.id, person.name, "keeper" if keeps else "", uids, prints))
     call.data(people, text.table(("PERSON", "NAME", "", "ACCOUNTS", "KEYS"), rows, plain=call.plain))
 
 

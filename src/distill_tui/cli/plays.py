@@ -18,7 +18,7 @@ from distill_tui.gates import written
 from distill_tui.reports import text
 from distill_tui.review import controls, review
 from distill_tui.rules import decide, next_step, permission
-from distill_tui.store import glance, lineage, migrations, queries, sqlite
+from distill_tui.store import glance, lineage, migrations, queries
 from distill_tui.terms import Action, PlayKind, Task
 from distill_tui.text import visible
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--kind", type=OneOf(PlayKind), help="what the play is to gain")
 @click.option("--summary", metavar="TEXT", default="", show_default=False, help="the task in a sentence")
 @click.option("--task", type=OneOf(Task), default=Task.CLASSIFICATION, help="what the student does")
-@click.option("--levels", metavar="LIST", default="", help="of scores: levels like 1,2,3,4,5, or a range like 0..1")
+@click.option("--levels", metavar="LIST", default="", help="for scores: levels like 1,2,3,4,5, or a range like 0..1")
 @click.option("--predecessor", metavar="PLAY", help="the killed play whose gate this play replaces")
 @click.option("--carry", is_flag=True, help="carry over what can be: roles, numbers, gate, traffic, teacher, labels")
 @plan_option.from_plan
@@ -120,15 +120,7 @@ def _haystack(card: Card) -> str:
 
 def _cards(call: Call) -> list[Card]:
     """Read the cards; open the project first if the file has another format, which migrates it or reports why not."""
-    try:
-        connection = sqlite.connect(call.path, read_only=True)
-        try:
-            found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
-        finally:
-            connection.close()
-    except sqlite.DatabaseErrors:
-        found = []
-    if found != [migrations.VERSION, migrations.APPLICATION_ID]:
+    if not migrations.is_present(call.path):
         _ = call.project
     return glance.cards(call.path)
 

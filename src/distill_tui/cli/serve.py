@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from distill_tui.serving.server import Served
 
 settings = stacked(
-    click.option("--percent", metavar="N", type=int, help="of requests, in a canary"),
+    click.option(
+        "--percent", metavar="N", type=int, help="in a canary: the percentage of inputs that the student answers"
+    ),
     click.option("--content", type=OneOf(KeptContent), help="what the served log keeps (at first full)"),
     click.option(
-        "--audit-share", metavar="SHARE", help="of the student's requests, also to the teacher (at first 0.02)"
+        "--audit-share",
+        metavar="SHARE",
+        help="the share of the student's requests that the teacher gets too (at first 0.02)",
     ),
     click.option("--on-fault", type=OneOf(TeacherFault), help="what answers where the teacher fails (at first fail)"),
     click.option(
@@ -110,11 +114,11 @@ def _is_file(word: str) -> bool:
 
 @command("serve", "Serve plays, or one bundle, at an HTTP address: OpenAI's formats, typed decisions, TEI.")
 @click.argument("what", metavar="PLAY…|BUNDLE", nargs=-1, required=True, help="codes of plays, or a bundle's folder")
-@click.option("--mode", type=OneOf(ServingMode), help="set this mode first; of a bundle alone: what it does")
+@click.option("--mode", type=OneOf(ServingMode), help="set this mode first; for a bundle alone: its mode")
 @settings
 @click.option("--teacher", metavar="URL", help="the teacher's base URL, ending in /v1; its key: DISTILL_TEACHER_KEY")
 @click.option("--teacher-timeout", metavar="SECONDS", type=float, default=60.0, help="how long to wait for the teacher")
-@click.option("--signer", metavar="FINGERPRINT", help="of a bundle alone: the key that must have signed it")
+@click.option("--signer", metavar="FINGERPRINT", help="for a bundle alone: the key that must have signed it")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="the address; any other needs tokens")
 @click.option("--port", metavar="N", type=click.IntRange(1, 65535), default=8080, help="the port")
 @click.option("--tokens", metavar="FILE", type=FILE, help="tokens, one a line, mode 600 (or DISTILL_GATEWAY_TOKENS)")
@@ -127,18 +131,18 @@ def _is_file(word: str) -> bool:
     help="hand the audit channel's new pairs to `observe` this often",
 )
 @click.option("--max-body", metavar="BYTES", type=AT_LEAST_1, default=4_000_000, help="the largest request")
-@click.option("--served-log", metavar="DIR", type=FILE, help="of a bundle alone: where requests are recorded")
+@click.option("--served-log", metavar="DIR", type=FILE, help="for a bundle alone: where requests are recorded")
 @click.option(
     "--keep-days",
     metavar="N",
     type=click.FloatRange(min=0),
-    help="delete segments of the served log that are older, once taken (default 90, of a bundle alone none; 0: none)",
+    help="delete segments of the served log that are older, once taken (default 90, for a bundle alone none; 0: none)",
 )
 @click.option(
     "--keep-gb",
     metavar="N",
     type=click.FloatRange(min=0),
-    help="delete the oldest beyond this size, once taken (default 20, of a bundle alone none; 0: none)",
+    help="delete the oldest beyond this size, once taken (default 20, for a bundle alone none; 0: none)",
 )
 def serve(
     call: Call,
@@ -171,7 +175,6 @@ def serve(
 
 
 def _of_play(call: Call, code: str, mode: ServingMode | None, own: Mapping[str, Any], kept: Keep) -> Served:
-    """Return a play as it is served, in the mode that is asked for."""
     call.play = code
     call.__dict__.pop("play_id", None)
     reasons = list(restored.read_only(Action.SERVE_MODE, call.dossier().project))
@@ -212,29 +215,24 @@ def serve_mode(call: Call, mode: ServingMode, message: str, **words: Any) -> Non
 @click.option(
     "--gguf", metavar="COMMAND", help="also make a GGUF of its language model, with llama.cpp's convert_hf_to_gguf.py"
 )
-@option_of("--gguf", "--gguf-type", metavar="TYPE", default="f16", help="of a GGUF: the converter's --outtype")
+@option_of("--gguf", "--gguf-type", metavar="TYPE", default="f16", help="for a GGUF: the converter's --outtype")
 @option_of(
     "--gguf",
     "--runtime",
     metavar="COMMAND",
     default="",
     show_default=False,
-    help="of a GGUF: the server that must load it, with llama-server's options (default: the one that is installed)",
+    help="for a GGUF: the server that must load it, with llama-server's options (default: the one that is installed)",
 )
 @option_of(
-    "--gguf",
-    "--rows",
-    metavar="N",
-    type=AT_LEAST_1,
-    default=100,
-    help="of a GGUF: validation rows that it answers",
+    "--gguf", "--rows", metavar="N", type=AT_LEAST_1, default=100, help="for a GGUF: validation rows that it answers"
 )
 @option_of(
     "--gguf",
     "--least",
     metavar="SHARE",
     default="0.99",
-    help="of a GGUF: the share of them that it answers as the student does",
+    help="for a GGUF: the share of them that it answers as the student does",
 )
 def bundle_export(
     call: Call, folder: str, bundle: int | None, gguf: str | None, gguf_type: str, runtime: str, rows: int, least: str

@@ -17,13 +17,13 @@ Settings = tuple[tuple[str, str], ...]
 
 away = stacked(
     click.option("--on", type=OneOf(Executor), default=Executor.LOCAL.value, help="where the run works"),
-    click.option("--to", metavar="FOLDER", type=FILE, help="the folder of its shards; Slurm's nodes must share it"),
+    click.option("--to", metavar="FOLDER", type=FILE, help="the folder for the shards; Slurm's nodes must share it"),
     click.option(
         "--slurm",
         metavar="NAME=VALUE",
         type=Pairs(),
         multiple=True,
-        help="a setting of its jobs: partition, minutes, cpus, gpus or memory_gb",
+        help="a setting of the Slurm jobs: partition, minutes, cpus, gpus or memory_gb",
     ),
 )
 
@@ -48,7 +48,11 @@ def _absolute(folder: str) -> str:
 @click.argument("folder", metavar="FOLDER", type=FILE, help="a new folder for the shards")
 @click.option("--run", metavar="N", type=int, required=True, help="a training or labelling run that ended early")
 @click.option(
-    "--shards", metavar="N", type=click.IntRange(min=1), default=1, help="how many: parts of the rows, or of the arms"
+    "--shards",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="how many shards: parts of the rows, or of the arms",
 )
 def runs_export(call: Call, folder: str, run: int, shards: int) -> int:
     where = place.Place(on=Executor.FILES, folder=_absolute(folder), shards=shards)

@@ -26,13 +26,7 @@ _agent = click.option("--agent", is_flag=True, help="allow agent forwarding, so 
 @click.option(
     "--check", metavar="FILE", type=FILE, help="check this authorized_keys file and sshd's settings; exit 1 if wrong"
 )
-@option_of(
-    "--check",
-    "--sshd-config",
-    metavar="FILE",
-    type=FILE,
-    help="the settings to check (default: the system's)",
-)
+@option_of("--check", "--sshd-config", metavar="FILE", type=FILE, help="the settings to check (default: the system's)")
 @_agent
 def ssh_setup(call: Call, user: str | None, check: str | None, sshd_config: str | None, agent: bool) -> int | None:
     user = user or pwd.getpwuid(os.getuid()).pw_name

@@ -195,11 +195,13 @@ _limits = stacked(
     click.option("--price-in", metavar="MONEY", help="the price of a million input tokens"),
     click.option("--price-out", metavar="MONEY", help="the price of a million output tokens"),
     click.option(
-        "--price-cached", metavar="MONEY", help="of input tokens read from the provider's cache (default: --price-in)"
+        "--price-cached",
+        metavar="MONEY",
+        help="the price of a million input tokens read from the provider's cache (default: --price-in)",
     ),
     click.option("--concurrency", metavar="N", help="parallel requests (default 4)"),
     click.option("--per-minute", metavar="N", help="the most requests per minute"),
-    click.option("--timeout", metavar="SECONDS", help="of one request (default 60)"),
+    click.option("--timeout", metavar="SECONDS", help="the longest that one request may take (default 60)"),
     click.option("--attempts", metavar="N", help="attempts per input before the run fails (default 6)"),
     click.option(
         "--estimate",
@@ -213,23 +215,18 @@ _limits = stacked(
 @command(Action.LABEL)
 @play
 @shards.away
-@click.option("--shards", "many", metavar="N", type=click.IntRange(min=1), default=1, help="how many, with --on")
+@click.option("--shards", "many", metavar="N", type=click.IntRange(min=1), default=1, help="how many shards, with --on")
 @_limits
 @click.option("--export", "out", metavar="FILE", type=FILE, help="write the requests for a provider's batch service")
 @option_of(
     "--export",
     "--shape",
     type=click.Choice(["openai", "anthropic"]),
-    help="of --export (default: by the endpoint's address)",
+    help="the format of --export (default: by the endpoint's address)",
 )
-@option_of("--export", "--again", is_flag=True, help="of --export: also inputs that an earlier export asks about")
+@option_of("--export", "--again", is_flag=True, help="with --export: also inputs that an earlier export asks about")
 @click.option(
-    "--import",
-    "results",
-    metavar="PATH",
-    type=FILE,
-    multiple=True,
-    help="take a batch's results: a file or folder",
+    "--import", "results", metavar="PATH", type=FILE, multiple=True, help="take a batch's results: a file or folder"
 )
 def label(
     call: Call,
@@ -264,10 +261,7 @@ def label(
 
 def _export(call: Call, out: Path, shape: str, *, again: bool) -> None:
     """Write the requests of a batch, and print how many there are and what is left out."""
-    dossier = call.dossier()
-    reasons = permission.objections(Action.LABEL, dossier, call.actor, requests.Label())
-    if reasons:
-        raise Refused(reasons)
+    dossier = call.project.ask_first(Action.LABEL, call.play_id, call.actor, requests.Label())
     made = batches.export(call.project.artifacts, dossier, out, shape, again=again)
     call.talk(f"{made.answered:,} inputs are answered; {made.waiting:,} wait for the results of an earlier export.")
     names = [str(each) for each in made.files]
@@ -283,7 +277,6 @@ def _given(call: Call, limits: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _estimate(call: Call, request: requests.Label, ask: Callable[[], dict[str, object]]) -> None:
-    """Label a few inputs, and print what all of them would cost."""
     dossier = call.dossier()
     asked = dossier
     if dossier.play.stage in BEFORE_LOCK:  # labelling waits for the lock, an estimate does not; all else holds

@@ -23,11 +23,7 @@ def drawable() -> bool:
 
 
 def screens(
-    path: Path,
-    commands: Callable[[], Iterable[tuple[str, str]]],
-    *,
-    key: Path | None = None,
-    play: int | None = None,
+    path: Path, commands: Callable[[], Iterable[tuple[str, str]]], *, key: Path | None = None, play: int | None = None
 ) -> int:
     """Show a project file until the person leaves; return the exit code. `commands` are those that can be typed."""
     gc.disable()  # until the project is open: what is made up to then stays, and searching it costs a tenth of it

@@ -23,25 +23,15 @@ if TYPE_CHECKING:
     from distill_tui.rules.dossier import PlayDossier
 
 _NAMES = (
-    "input",
-    "teacher-output",
-    "teacher-probabilities",
-    "gold",
-    "segment",
-    "group",
-    "time",
-    "cost",
-    "latency-ms",
-    "tokens-in",
-    "tokens-out",
-    "model",
+    *("input", "teacher-output", "teacher-probabilities", "gold", "segment", "group", "time", "cost", "latency-ms"),
+    *("tokens-in", "tokens-out", "model"),
 )
 columns = stacked(
     *(
         click.option(
             f"--{name}",
             metavar="COLUMN",
-            help=f"the column of the {name.replace('-', ' ')}; empty for none (default: found by its usual names)",
+            help=f"the column for {name.replace('-', ' ')}; empty for none (default: found by its usual names)",
         )
         for name in _NAMES
     )
@@ -51,7 +41,7 @@ call_options = stacked(
     click.option(
         "--take",
         type=click.Choice(["conversation", "user-turns", "last-user"]),
-        help="of logged calls: the messages that make the input (default: proposed from the data, --preview shows it)",
+        help="for logged calls: the messages that make the input (default: proposed from the data, --preview shows it)",
     ),
     click.option("--with-system", is_flag=True, help="the system message is part of the input"),
     click.option("--after", metavar="TEXT", help="the input begins after this text; \\n is a line break"),

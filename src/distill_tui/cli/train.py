@@ -76,7 +76,7 @@ def _spec_options() -> Iterator[Callable[[Function], Function]]:
     metavar="N",
     type=click.IntRange(min=1),
     default=1,
-    help="how many, with --on: each trains some of the rungs, then of the controls and other seeds",
+    help="how many shards, with --on: each trains some of the rungs, then of the controls and other seeds",
 )
 @wait
 def train(

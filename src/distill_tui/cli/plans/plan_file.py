@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -342,13 +342,13 @@ def write(plan: Plan) -> str:
     return tomli_w.dumps(whole)
 
 
-def _plain(part: Any) -> Any:
+def _plain(part: object) -> object:
     """Leave out what has its default, and turn parts into tables."""
     if isinstance(part, tuple | list):
         return [_plain(each) for each in part]
     if isinstance(part, dict):
         return {str(name): _plain(value) for name, value in part.items()}
-    if not hasattr(part, "__dataclass_fields__"):
+    if not is_dataclass(part):
         return part if isinstance(part, bool | int | float | Decimal) else str(part)
     values = {each.name: getattr(part, each.name) for each in fields(part)}
     return {name: _plain(value) for name, value in values.items() if value not in (None, "", (), {}, False)}

@@ -11,15 +11,7 @@ from pathlib import Path
 
 from distill_tui.actions import data, decide, people
 from distill_tui.actions import gate as gates
-from distill_tui.cli.plans.plan_file import (
-    BadPlan,
-    Plan,
-    PlayPlan,
-    TeacherPlan,
-    TrafficPlan,
-    has_key,
-    troubles,
-)
+from distill_tui.cli.plans.plan_file import BadPlan, Plan, PlayPlan, TeacherPlan, TrafficPlan, has_key, troubles
 from distill_tui.rules import entities
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.dossier import PlayDossier
