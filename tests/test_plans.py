@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,8 @@ def test_what_others_must_do_is_listed_with_the_command_to_send(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "team.distill"
-    shutil.copy(made / "team.distill", path)
+    with closing(sqlite3.connect(made / "team.distill")) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)  # all of it, also where the importing worker has not closed the file yet
     assert main(["--project", str(path), "new", "again", "--from", str(made / "plan.toml")]) == 0
     told = capsys.readouterr().err
     send = re.search(r"P-002 waits for sam; send: distill-tui (.*)", told)
