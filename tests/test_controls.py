@@ -242,7 +242,7 @@ def test_every_verdict_says_what_distillation_and_more_rows_are_worth_and_where_
     pages = [
         "\n".join(line.plain for line in evidence.evaluation(view, 400)),
         "\n".join(text.evaluation(review.of(dossier))),
-        html.unescape(sponsor_page.page(review.of(dossier))),
+        html.unescape(sponsor_page.report(review.of(dossier), ())),
     ]
     for page in pages:
         assert all(each.sentence in page for each in controls.comparisons(dossier.record)) and probed in page
@@ -281,7 +281,7 @@ def test_every_figure_and_sentence_reads_the_same_in_terminal_text_page_and_card
     printed = {
         "terminal": "\n".join(line.plain for line in evidence.evaluation(view, 1000)),
         "text": "\n".join(text.evaluation(found)),
-        "page": html.unescape(sponsor_page.page(found)).replace("<wbr>", ""),
+        "page": html.unescape(sponsor_page.report(found, ())).replace("<wbr>", ""),
         "card": model_card.model_card(dossier, dossier.sign_offs[-1]).replace("\\", ""),
     }
     parts = list(sections.of(found))

@@ -281,7 +281,7 @@ def test_a_student_is_judged_by_exact_match_and_by_its_row_scores(decided: Proje
     pages += ["\n".join(report.evaluation(review.of(dossier))), "\n".join(report.gate(dossier))]
     assert all(
         tasks.of(Task.GENERATION).metrics_note in page
-        for page in (*pages, html.unescape(sponsor_page.page(review.of(dossier))))
+        for page in (*pages, html.unescape(sponsor_page.report(review.of(dossier), ())))
     )
     told = [each.sentence for each in rates.score_means(record)]
     assert told[0].startswith("Field F1: student ") and told[1].startswith("ChrF: student ")

@@ -222,7 +222,7 @@ def test_the_headline_is_what_the_gate_judges_on_every_surface(
     assert line in " ".join(each.plain for each in overview_tab.overview(view, 78))
     assert "held-out mae" in drawn[overview_tab.numbers]
     whole = review.of(dossier)
-    assert whole is not None and f"held-out mae {words[0]} (" in html.unescape(sponsor_page.page(whole))
+    assert whole is not None and f"held-out mae {words[0]} (" in html.unescape(sponsor_page.report(whole, ()))
     card = next(iter(glance.cards(decided.path)))
     result = train_result(dossier.runs[-2])
     assert result is not None and (result.judged, card.measure) == ("mae", "mae")
