@@ -23,7 +23,7 @@ from distill_tui.runs.executors import files, slurm
 from distill_tui.runs.executors.place import Place
 from distill_tui.spec import Spec
 from distill_tui.terms import Executor, RunKind
-from distill_tui.training.ladder import SECONDS, STUDENT, arm_folder, seconds_of
+from distill_tui.training.ladder import SECONDS, STUDENT, arm_folder, number_in
 from distill_tui.training.replace import replace_folder
 
 COMPARED = "compared"  # the folder of the arms that the kept rung is compared with, in that of the rungs
@@ -69,7 +69,7 @@ def _put(source: Path, digest: str, run_folder: Path, name: str) -> None:
     arm = arm_folder(run_folder, name)
     if not (arm / STUDENT).exists():
         replace_folder(arm, partial(_copied, source, digest))
-        seconds = seconds_of(run_folder / SECONDS) + seconds_of(arm / SECONDS)
+        seconds = number_in(run_folder / SECONDS) + number_in(arm / SECONDS)
         (run_folder / SECONDS).write_text(f"{seconds:.1f}\n")
 
 

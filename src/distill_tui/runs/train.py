@@ -73,8 +73,7 @@ def run(claimed: Work, dossier: PlayDossier) -> None:
             name: arm_result(arm, False, project.artifacts.store_copy(arm.folder)) for name, arm in control_arms.items()
         },
     )
-    steps = max(last, claimed.run.step)  # of a run that is resumed after its last step
-    claimed.finish(result, steps, project.artifacts.store_copy(kept.folder))
+    claimed.finish(result, last, project.artifacts.store_copy(kept.folder))
 
 
 @dataclass(frozen=True)

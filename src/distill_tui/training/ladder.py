@@ -199,7 +199,7 @@ class Climb(Generic[Part, Predictions]):
 
         def kept(arm: Arm[Predictions]) -> None:
             if name not in self._done:
-                self.ready = max(self.ready, before + (int(_number(place / STEPS)) or planned))
+                self.ready = max(self.ready, before + (int(number_in(place / STEPS)) or planned))
             self._done[name] = planned
             keep(arm)
 
@@ -264,12 +264,8 @@ def arm_folder(folder: Path, name: str) -> Path:
     return folder / name.replace(" ", "-")
 
 
-def seconds_of(path: Path) -> float:
-    """Read the seconds that a clock wrote; 0 where it wrote none."""
-    return _number(path)
-
-
-def _number(path: Path) -> float:
+def number_in(path: Path) -> float:
+    """Read what is noted in a file of an arm or a run; 0 where nothing is."""
     try:
         return float(path.read_text())
     except (OSError, ValueError):
@@ -280,7 +276,7 @@ class Clock:
     """The seconds that an arm took, in this process and in those before it, kept in a file."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._before, self._began, self._noted = path, seconds_of(path), time.monotonic(), 0.0
+        self._path, self._before, self._began, self._noted = path, number_in(path), time.monotonic(), 0.0
 
     @property
     def seconds(self) -> float:
