@@ -51,6 +51,46 @@ def test_rows_without_an_answer_of_the_teacher_cannot_be_tried(here: Path, capsy
     assert sorted(each.name for each in here.iterdir()) == ["calls.jsonl"]
 
 
+def test_answers_that_are_no_labels_are_rejected_and_spellings_of_one_label_are_taken_and_shown(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tried(answers: list[str]) -> tuple[int, str]:
+        rows = ({"input": f"text number {n} {answer}", "teacher_output": answer} for n, answer in enumerate(answers))
+        (here / "calls.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return main(["try", "calls.jsonl"]), capsys.readouterr().err
+
+    code, said = tried([f"answer {n}" for n in range(120)])
+    assert code == 4 and "The file has 120 different answers on 120 rows, like free text." in said
+    code, said = tried(["refund"] * 120)
+    assert code == 4 and "Every answer is refund; there must be two labels or more." in said
+    words = [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "kilo",
+        "lima",
+        "mike",
+        "oscar",
+        "papa",
+        "quebec",
+        "romeo",
+        "sierra",
+        "tango",
+        "uniform",
+        "victor",
+        "whiskey",
+    ]
+    rows = []
+    for n in range(240):
+        label = ("refund", "parcel", "Refund")[n % 3]
+        text = " ".join(words[(n * k + k * k) % 16] for k in range(1, 9))
+        rows.append({"input": f"{text} {label.lower()} {n}", "teacher_output": label})
+    (here / "calls.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["try", "calls.jsonl"]) == 0
+    assert "Names were taken for labels by their spelling: “refund” as Refund." in capsys.readouterr().err
+
+
 def test_a_file_of_a_few_texts_in_many_copies_is_rejected_without_a_word_of_a_gate(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from distill_tui.actions import gate, people
+from distill_tui.actions import data, gate, people
 from distill_tui.cli.plans import drive, of_play, steps
 from distill_tui.cli.plans.plan_file import Plan, PlayPlan, TeacherPlan, TrafficPlan, write
 from distill_tui.dataset.readers import ColumnMapping, TrafficRow, answers_in, column_names, read_rows, with_answers
@@ -26,14 +26,16 @@ from distill_tui.gates.scale import Scale
 from distill_tui.people import identity, practice_keys, signatures
 from distill_tui.reports.tryout_page import Trial
 from distill_tui.rounds import play_traffic
+from distill_tui.rules import labels
 from distill_tui.rules.actor import Actor
 from distill_tui.rules.data import counts
 from distill_tui.rules.dossier import PlayDossier
 from distill_tui.rules.gate import provable
+from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.results import ImportReport, Reject, known
 from distill_tui.store.project import Project
-from distill_tui.terms import Assurance, Metric, PlayKind, Reference, Role, Split, Task
+from distill_tui.terms import Action, Assurance, Metric, PlayKind, Reference, Role, Split, Task
 
 NAME, ME = "trial", "you"
 OTHERS = {Role.SPONSOR: "sponsor", Role.VALIDATOR: "validator", Role.OPERATOR: "operator"}
@@ -67,7 +69,7 @@ def run(
     rows, rejects, sample = _sampled(path, with_answers(columns, path, scale=scale), most, folder)
     project, me = _project(folder)
     source = TrafficPlan(str(sample), _named(columns, sample != path), 1.0)
-    trial = _Trial(project, me, source, task, scale, follow)
+    trial = _Trial(project, me, source, task, scale, say, follow)
     try:
         judged, report, window, trial_gate = trial.judged(NAME)
     except Refused:
@@ -82,7 +84,7 @@ def run(
         judged, report, window, trial_gate = trial.judged(f"{NAME} again", held * 3 // 4)
     project.close()
     if judged.record is None:
-        raise BadInput("These rows could not be judged; the lines above show why.")
+        raise BadInput("These rows could not be judged. Import them into a play: `distill-tui next` then shows why.")
     named = {name: value for name, value in asdict(columns).items() if value}
     written = _plan(path, named, trial_gate, scale)
     return Trial(judged, path.name, named, rows, report.rows, rejects or report.reasons, window, written)
@@ -97,6 +99,7 @@ class _Trial:
     source: TrafficPlan
     task: Task
     scale: str
+    say: steps.Say
     follow: steps.Follow
     play: int = 0
 
@@ -114,6 +117,8 @@ class _Trial:
             raise BadInput(_no_answers(Path(self.source.file)))
         if report.rows < LEAST_ROWS:
             raise BadInput(f"{report.rows} usable rows are too few to try; {LEAST_ROWS} are the least.")
+        if not self.scale:
+            _check_labels(dossier)
         window, _ = play_traffic.window(project, play)
         gate.fill_worksheet(project, play, me, _worksheet(window), "this trial")
         gate.qualify(project, play, me)
@@ -130,7 +135,12 @@ class _Trial:
         whole, who = replace(planned, plays=(students,)), drive.people_here(project)
         sponsor = _must(who, OTHERS[Role.SPONSOR])
         gate.lock_gate(project, play, sponsor, cannot_pass=True)  # few rows are tried, too
-        drive.Driver(project, play, whole, who, lambda line: None, self.follow).drive()
+        driver = drive.Driver(project, play, whole, who, lambda line: None, self.follow)
+        if next_step(driver.drive()) is Action.MAP_LABELS:
+            found = labels.reading(project.dossier(play))
+            data.map_labels(project, play, me, labels.settling(found, {}).names)
+            self.say(_spellings(found))
+            drive.Driver(project, play, whole, who, lambda line: None, self.follow).drive()
         return project.dossier(play, thorough=True), report, window, trial_gate
 
     def sealable(self) -> tuple[int, int] | None:
@@ -141,6 +151,25 @@ class _Trial:
             return None
         held = counted.splits.get(Split.HELD_OUT, 0)
         return (held, sum(counted.splits.values())) if held < dossier.gate.held_out_rows else None
+
+
+def _check_labels(dossier: PlayDossier) -> None:
+    """Raise BadInput where gold and answers are not labels to choose from."""
+    found = labels.reading(dossier)
+    if labels.like_text(found) or found.more_gold or found.more_answers:
+        rows = max(found.gold[1], found.answers[1])
+        raise BadInput(
+            f"The file has {len(found.labels):,} different answers on {rows:,} rows, like free text. `try` judges "
+            "answers that are one label of a list, or scores (--levels)."
+        )
+    if len(found.labels) < 2:
+        raise BadInput(f"Every answer is {', '.join(found.labels) or 'empty'}; there must be two labels or more.")
+
+
+def _spellings(found: labels.Reading) -> str:
+    names = [f"“{each.name}” as {each.label}" for each in found.proposed]
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f"Names were taken for labels by their spelling: {', '.join(names[:3])}{more}."
 
 
 def _no_answers(path: Path) -> str:
