@@ -35,6 +35,7 @@ from distill_tui.rules.next_step import next_step
 from distill_tui.rules.objection import Refused
 from distill_tui.rules.results import ImportReport, Reject, known
 from distill_tui.store.project import Project
+from distill_tui.tasks.label_map import Reading
 from distill_tui.terms import Action, Assurance, Metric, PlayKind, Reference, Role, Split, Task
 
 NAME, ME = "trial", "you"
@@ -166,7 +167,7 @@ def _check_labels(dossier: PlayDossier) -> None:
         raise BadInput(f"Every answer is {', '.join(found.labels) or 'empty'}; there must be two labels or more.")
 
 
-def _spellings(found: labels.Reading) -> str:
+def _spellings(found: Reading) -> str:
     names = [f"“{each.name}” as {each.label}" for each in found.proposed]
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f"Names were taken for labels by their spelling: {', '.join(names[:3])}{more}."
