@@ -479,6 +479,19 @@ def test_the_doctor_names_a_time_of_the_log_that_is_none(path: Path, value: str)
     assert {"schema guards", "audit log"} <= set(wrong(path))
 
 
+def test_a_text_that_is_not_utf_8_is_one_line_on_each_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        guards = other.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'evaluation'")
+        for (name,) in guards.fetchall():
+            other.execute(f"DROP TRIGGER {name}")
+        other.execute("PRAGMA ignore_check_constraints = ON")
+        assert other.execute("UPDATE evaluation SET record = CAST(x'ff' AS TEXT)").rowcount
+    for words in (["list"], ["show", "P-001"], ["next", "P-001"], ["comment", "P-001", "x"]):
+        code, said = main(["--project", str(path), *words]), capsys.readouterr().err
+        assert code == 0 or (len(said.splitlines()) == 1 and "not UTF-8" in said), words
+    assert code and all(len(says.splitlines()) == 1 for says in wrong(path).values())
+
+
 def test_the_doctor_names_a_symbolic_link(path: Path) -> None:
     path.rename(path.with_name("real"))
     path.symlink_to("real")

@@ -201,7 +201,7 @@ def bad_input(error: Exception, call: Call) -> str | None:
         return str(error)
     below = getattr(error, "orig", None) or error  # SQLAlchemy wraps what the driver raised
     if isinstance(below, sqlite.DatabaseErrors):
-        return f"{_file_name(call)} cannot be used: {below}. `{PROGRAM} doctor` shows more."
+        return f"{_file_name(call)} cannot be used: {sqlite.sentence(below)}. `{PROGRAM} doctor` shows more."
     if sqlite.unknown_word(error):
         return (
             f"{_file_name(call)} contains a word that this release does not know ({error}); restore it from a backup."

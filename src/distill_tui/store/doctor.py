@@ -71,7 +71,7 @@ def file(path: Path) -> Iterator[Finding]:
     try:
         connection = sqlite.connect(path, read_only=True)
     except sqlite.DatabaseErrors as error:
-        yield Finding("reading", False, str(error))
+        yield Finding("reading", False, sqlite.sentence(error))
         return
     try:
         for name, look in _LOOKS.items():
@@ -109,7 +109,7 @@ def _look(name: str, look: Any, connection: Connection) -> Finding:
     try:
         trouble, fine = look(connection)
     except sqlite.DatabaseErrors as error:
-        return Finding(name, False, str(error))
+        return Finding(name, False, sqlite.sentence(error))
     return Finding(name, not trouble, trouble or fine)
 
 
@@ -174,7 +174,7 @@ def _artifacts(connection: Connection, path: Path) -> Iterator[Finding]:
     try:
         digests = [str(row[0]) for row in connection.execute(_HELD)]
     except sqlite.DatabaseErrors as error:
-        yield Finding("artifacts", False, str(error))
+        yield Finding("artifacts", False, sqlite.sentence(error))
         return
     troubles = [trouble for digest in digests if (trouble := artifacts.trouble(digest))]
     yield from (Finding("artifact", False, trouble) for trouble in troubles)
@@ -214,7 +214,7 @@ def _log(path: Path) -> Iterator[Finding]:
         expected = isinstance(getattr(error, "orig", error), (ProjectError, *sqlite.DatabaseErrors))
         if not expected and not sqlite.unknown_word(error):
             raise
-        yield Finding("audit log", False, str(getattr(error, "orig", error)))
+        yield Finding("audit log", False, sqlite.sentence(error))
         return
     yield Finding("audit log", not trouble, trouble or "the chain is whole, and the tables are what it says")
     yield Finding("cards", not false, false or "as the rules say")

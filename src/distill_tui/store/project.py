@@ -136,7 +136,8 @@ class Project:
             return opened
         except sqlite.DatabaseErrors as error:
             raise ProjectError(
-                f"{path.name} cannot be opened: {error}; restore it from a backup (`distill-tui doctor` shows more)."
+                f"{path.name} cannot be opened: {sqlite.sentence(error)}; restore it from a backup "
+                "(`distill-tui doctor` shows more)."
             ) from None
 
     def close(self) -> None:

@@ -58,7 +58,8 @@ def check(path: Path) -> None:
         finally:
             connection.close()
     except sqlite.DatabaseErrors as error:
-        raise ProjectError(f"{path.name} is not a readable project file: {error}; restore it from a backup.") from None
+        says = sqlite.sentence(error)
+        raise ProjectError(f"{path.name} is not a readable project file: {says}; restore it from a backup.") from None
     if application != migrations.APPLICATION_ID:
         raise ProjectError(f"{path.name} is a database of another program, not a distill-tui project file.")
     if version > migrations.VERSION:

@@ -45,6 +45,9 @@ def version(connection: Connection) -> int:
 DatabaseErrors: tuple[type[Exception], ...] = (module.DatabaseError, standard.DatabaseError)
 
 
+UNREADABLE = "Could not decode to UTF-8"  # of a driver; the statement follows
+
+
 def errors() -> tuple[type[Exception], ...]:
     """Return what a driver raises, and SQLAlchemy's wrapper if that was imported already: it takes a second."""
     wrapper = sys.modules.get("sqlalchemy.exc")
@@ -52,8 +55,9 @@ def errors() -> tuple[type[Exception], ...]:
 
 
 def sentence(error: Exception) -> str:
-    """Return the driver's own message, without the statement that SQLAlchemy adds."""
-    return str(getattr(error, "orig", None) or error)
+    """Return the driver's own message in one line, without the statement that SQLAlchemy or the driver adds."""
+    says = " ".join(str(getattr(error, "orig", None) or error).split())
+    return "a text in it is not UTF-8" if says.startswith(UNREADABLE) else says
 
 
 def connect(path: Path, *, read_only: bool = False) -> Connection:
