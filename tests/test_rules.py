@@ -1059,6 +1059,19 @@ def test_an_alarm_outlives_a_rollback_that_ends_a_failed_refresh() -> None:
     assert failed.standing is Standing.ALARM, "what is known of the bundle that is live again stands"
 
 
+def test_a_run_that_ended_early_is_not_the_next_step_while_a_newer_one_works() -> None:
+    ended, newer = run(2, RunKind.TRAIN, RunStatus.LOST), run(4, RunKind.TRAIN, RunStatus.RUNNING, token="t")
+    assert next_step(at(Stage.TRAIN, runs=(ended,))) is Action.RESUME_RUN
+    at_work = at(Stage.TRAIN, runs=(ended, newer))
+    assert next_step(at_work) is Action.START_RUN
+    assert objections(Action.START_RUN, at_work, DAN)
+
+
+def test_a_play_without_a_bundle_names_no_bundles_to_roll_back_to() -> None:
+    found = objections(Action.ROLL_BACK, at(Stage.LIVE), OLGA, RollBack(1, reason="It fails."))
+    assert found and "rollback.unknown" not in {each.rule for each in found}
+
+
 def test_a_suspended_student_serves_nothing_until_it_is_resumed_rolled_back_or_another_ships() -> None:
     assert LIVE.answering is LIVE.live is not None
     assert SUSPENDED.suspended is not None and SUSPENDED.answering is None and SUSPENDED.live is not None

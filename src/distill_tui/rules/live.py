@@ -93,7 +93,7 @@ def roll_back(dossier: PlayDossier, actor: Actor, request: RollBack | None) -> I
     others = [b.id for b in dossier.bundles if dossier.refreshing or dossier.live is None or b.id != dossier.live.id]
     if dossier.bundles and not others:
         yield Objection("rollback.none", "There is no other bundle to roll back to; open a refresh instead.")
-    elif request is not None and request.bundle not in others:
+    elif others and request is not None and request.bundle not in others:
         known = ", ".join(str(each) for each in others)
         yield Objection("rollback.unknown", f"Cannot roll back to bundle {request.bundle}; possible bundles: {known}.")
     yield from decided(dossier.project, actor, request)

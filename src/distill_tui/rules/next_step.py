@@ -57,7 +57,10 @@ def next_step(dossier: PlayDossier) -> Action | None:
     if play.stage is Stage.DATA:
         return _next_data_step(dossier, play)
     if play.stage is Stage.TRAIN:
-        return Action.EVALUATE if trained(dossier) else (Action.RESUME_RUN if resumable(dossier) else Action.START_RUN)
+        if trained(dossier):
+            return Action.EVALUATE
+        at_work = any(run.status.active and run.kind is RunKind.TRAIN for run in dossier.runs)
+        return Action.RESUME_RUN if resumable(dossier) and not at_work else Action.START_RUN
     if play.stage is Stage.DECIDE:
         return _next_decision(dossier)
     if play.stage is Stage.LIVE and dossier.objection is not None and dossier.suspended is None:
