@@ -7,7 +7,7 @@ role and stage, separation of duties. What was measured is judged again at a shi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -23,6 +23,7 @@ from distill_tui.rules.state_machine import NEXT_STAGE
 from distill_tui.rules.training import OF_DATA
 from distill_tui.store import audit_log, deciding, fold, lineage, may_write, rows, rows_as_said, signed_entries
 from distill_tui.store.records import read_gate
+from distill_tui.store.rows_as_said import Changed
 from distill_tui.terms import DRAFTS, Action, Assurance, Role, RunKind, Stage
 
 AUTHORITY = (
@@ -101,7 +102,7 @@ class Replay:
 
     # --- who -----------------------------------------------------------------------------------------------------
 
-    def _see(self, entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> None:
+    def _see(self, entry: entities.AuditEntry, changed: Changed) -> None:
         actor, wrong = self._actor(entry, changed)
         if wrong:
             self._count(entry, wrong)
@@ -132,7 +133,7 @@ class Replay:
     def _count(self, entry: entities.AuditEntry, why: str) -> None:
         self.troubles.append(f"{_entry(entry)} does not count: {why.rstrip('.')}.")
 
-    def _actor(self, entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> tuple[Actor, str]:
+    def _actor(self, entry: entities.AuditEntry, changed: Changed) -> tuple[Actor, str]:
         """Return who appended an entry, and why the proof does not prove them."""
         person = entry.person_id
         proof = _PROOF.fullmatch(entry.proof)
@@ -159,9 +160,7 @@ class Replay:
         actor = Actor(person, entry.proof, strength, host=proof["host"])
         return actor, "" if held else f"key {proof['key']} is not {person}'s"
 
-    def _reasons(
-        self, entry: entities.AuditEntry, actor: Actor, changed: dict[str, dict[str, Any]]
-    ) -> Iterator[Objection]:
+    def _reasons(self, entry: entities.AuditEntry, actor: Actor, changed: Changed) -> Iterator[Objection]:
         """Ask the rules as they were asked, and keep what is about authority."""
         dossier: ProjectDossier | PlayDossier
         counted = AUTHORITY
@@ -188,7 +187,7 @@ class Replay:
 
     # --- what ----------------------------------------------------------------------------------------------------
 
-    def _scope(self, entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> Iterator[str]:
+    def _scope(self, entry: entities.AuditEntry, changed: Changed) -> Iterator[str]:
         """An action writes only the tables that are its own, and only rows of its play."""
         for name in may_write.strangers(_taken_back(entry) or entry.action, changed, _names_signed(entry)):
             yield f"{entry.action.value} writes no {name.replace('_', ' ')}"
@@ -209,7 +208,7 @@ class Replay:
                 for column in may_write.others(_taken_back(entry) or entry.action, name, moved):
                     yield f"{entry.action.value} does not change the {name}'s {column.replace('_', ' ')}"
 
-    def _moves(self, entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> Iterator[str]:
+    def _moves(self, entry: entities.AuditEntry, changed: Changed) -> Iterator[str]:
         """A play moves as the state machine says, and a new round begins only with an action that begins one."""
         for key, row in changed.get("play", {}).items():
             before = self._play(entry).rows.get("play", {}).get(key)
@@ -226,7 +225,7 @@ class Replay:
             if row["round"] != before.round + (entry.action in ROUNDS):
                 yield f"{entry.action.value} does not lead from round {before.round} to {row['round']}"
 
-    def _used_again(self, changed: dict[str, dict[str, Any]]) -> Iterator[str]:
+    def _used_again(self, changed: Changed) -> Iterator[str]:
         """A statement decides once: one that is written again would bring back what was decided against it since."""
         for table, column in (("sign_off", "statement"), ("statement", "content")):
             for row in map(deciding.as_stored, filter(None, changed.get(table, {}).values())):
@@ -240,7 +239,7 @@ class Replay:
     def _play(self, entry: entities.AuditEntry) -> _Play:
         return self._plays.setdefault(entry.play_id or 0, _Play())
 
-    def _apply(self, entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> None:
+    def _apply(self, entry: entities.AuditEntry, changed: Changed) -> None:
         play = self._play(entry) if entry.play_id is not None else None
         if play is None:
             self._roster.take(entry)
@@ -361,13 +360,13 @@ def _entry(entry: entities.AuditEntry) -> str:
     return f"Entry {entry.seq} of the audit log ({entry.action.value} by {entry.person_id})"
 
 
-def _is_signed(changed: Mapping[str, Mapping[str, Any]]) -> bool:
+def _is_signed(changed: Changed) -> bool:
     """Whether an entry brought a signature; whether it is good is asked where it counts."""
     rows = (row for table in ("sign_off", "statement") for row in changed.get(table, {}).values())
     return any(isinstance(row, dict) and row.get("signature") for row in rows)
 
 
-def _request(entry: entities.AuditEntry, changed: dict[str, dict[str, Any]]) -> requests.Request | None:
+def _request(entry: entities.AuditEntry, changed: Changed) -> requests.Request | None:
     """Return what an entry asked for, as far as the rules about authority depend on it."""
     detail = audit_log.read_object(entry.detail)
     if entry.action is Action.ASSIGN_ROLE:

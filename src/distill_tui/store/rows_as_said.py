@@ -18,6 +18,7 @@ from distill_tui.rules.entities import AuditEntry
 from distill_tui.store import audit_log, deciding, migrations, sqlite
 from distill_tui.terms import Action, Opinion, Role, RunStatus
 
+Detail = Mapping[str, Any]  # of an entry, as JSON holds it
 Changed = Mapping[str, Mapping[str, Any]]  # table → key → row, as JSON holds it
 Known = Callable[[str, str], Any]  # table, key → the entity before this entry; None where there is none
 
@@ -29,7 +30,7 @@ class Before(NamedTuple):
     dossier: PlayDossier | None  # of its play
 
 
-Said = Callable[[AuditEntry, Mapping[str, Any], Changed, Before], Iterator[str]]
+Said = Callable[[AuditEntry, Detail, Changed, Before], Iterator[str]]
 
 _BY = ("person_id", "started_by", "locked_by", "shipped_by", "checked_by")  # columns that hold who did it
 _OF_OTHERS = ("account", "ssh_key", "role_holder")  # tables whose persons are those that the entry is about
@@ -113,7 +114,7 @@ def _rows(changed: Changed, name: str) -> list[dict[str, Any]]:
     return [row or {} for row in changed.get(name, {}).values()]
 
 
-def _proofs(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _proofs(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     """A person, an account and a key are those that the entry names; a key is its fingerprint's."""
     person, name = detail.get("person"), str(detail.get("name")).strip()[:200] or detail.get("person")
     for row in _rows(changed, "person"):
@@ -136,13 +137,13 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
         return str(error)
 
 
-def _revoked(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _revoked(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     for row in _rows(changed, "ssh_key"):
         if row.get("fingerprint") != detail.get("fingerprint") or not row["revoked_at"]:
             yield f"it says that key {detail.get('fingerprint')} is revoked, and changes another"
 
 
-def _role(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _role(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     for key, row in changed.get("role_holder", {}).items():
         held = before.known("role_holder", key)
         said = (detail.get("role"), detail.get("before"), detail.get("after"))
@@ -161,7 +162,7 @@ _SETTINGS: dict[Action, tuple[tuple[str, str], ...]] = {  # column, and the name
 }
 
 
-def _settings(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _settings(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     """The settings of a project are those that its entry names."""
     for row in _rows(changed, "project"):
         for name, of in _SETTINGS.get(entry.action, ()):
@@ -172,13 +173,13 @@ def _settings(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, be
                 yield f"it names another {name.replace('_', ' ')} than it writes"
 
 
-def _gate(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _gate(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     for row in _rows(changed, "gate"):
         if row.get("digest") != detail.get("gate"):
             yield "it locks another gate than it names"
 
 
-def _sign_off(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _sign_off(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     meant = Opinion.APPROVE if entry.action is Action.SIGN_OFF else Opinion.REFUSE
     for row in _rows(changed, "sign_off"):
         stored = deciding.as_stored(row)
@@ -188,20 +189,20 @@ def _sign_off(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, be
             yield "its sign-off is not the one that it names"
 
 
-def _withdrawal(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _withdrawal(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     for row in _rows(changed, "withdrawal"):
         signed = before.known("sign_off", f"[{row.get('sign_off_id')}]")
         if row.get("sign_off_id") != detail.get("sign_off") or getattr(signed, "person_id", None) != entry.person_id:
             yield "it withdraws another sign-off than it names, or another person's"
 
 
-def _bundle(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _bundle(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     for row in _rows(changed, "bundle"):
         if (row.get("digest"), row.get("sign_off_id")) != (detail.get("bundle"), detail.get("sign_off")):
             yield "it ships another bundle than it names"
 
 
-def _remedy(entry: AuditEntry, detail: Mapping[str, Any], changed: Changed, before: Before) -> Iterator[str]:
+def _remedy(entry: AuditEntry, detail: Detail, changed: Changed, before: Before) -> Iterator[str]:
     """What was done about a live student is what the entry is called, of the bundle and the feeds of that moment."""
     play = before.dossier
     if play is None or play.live is None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
 from distill_tui.dataset.words import without_spaces, words
@@ -24,6 +23,8 @@ from distill_tui.training import thresholds
 from distill_tui.training.predictor import SetShares
 
 Labels = NDArray[np.int64]
+Rows = NDArray[np.int64]  # their numbers
+Vectorizer = Callable[[], TfidfVectorizer]  # makes one
 Predictor = Callable[[Sequence[str]], Labels]
 Floats = NDArray[np.float32]
 
@@ -76,12 +77,12 @@ def fit_probabilities(texts: Sequence[str], labels: Labels, seed: int, count: in
     def always(texts: Sequence[str]) -> Floats:
         return np.tile(rates, (len(texts), 1))
 
-    def fitted(vectorizer: Callable[[], TfidfVectorizer], rows: NDArray[np.int64]) -> Any:
+    def fitted(vectorizer: Vectorizer, rows: Rows) -> Pipeline:
         pipeline = make_pipeline(vectorizer(), LogisticRegression(max_iter=1000, C=4.0, random_state=seed))
         with threadpool_limits(1):  # on rows this few two threads would only wait for each other
             return pipeline.fit([texts[at] for at in rows], labels[rows])
 
-    def right(vectorizer: Callable[[], TfidfVectorizer], learned: Any, asked: Any) -> int:
+    def right(vectorizer: Vectorizer, learned: Rows, asked: Rows) -> int:
         if len(np.unique(labels[learned])) < 2:
             return 0
         said = fitted(vectorizer, learned).predict([texts[at] for at in asked])
@@ -109,12 +110,12 @@ def fit_numbers(
     """Fit TF-IDF with ridge regression, over words or letters; it takes texts and returns a number for each."""
     known, mean = np.arange(len(texts)), float(numbers.mean())
 
-    def fitted(vectorizer: Callable[[], TfidfVectorizer], rows: Any) -> Any:
+    def fitted(vectorizer: Vectorizer, rows: Rows) -> Pipeline:
         pipeline = make_pipeline(vectorizer(), Ridge(alpha=1.0, random_state=seed))
         with threadpool_limits(1):
             return pipeline.fit([texts[at] for at in rows], numbers[rows])
 
-    def near(vectorizer: Callable[[], TfidfVectorizer], learned: Any, asked: Any) -> int:
+    def near(vectorizer: Vectorizer, learned: Rows, asked: Rows) -> int:
         said = fitted(vectorizer, learned).predict([texts[at] for at in asked])
         return -int(1e6 * np.abs(said - numbers[asked]).mean())
 
@@ -135,7 +136,7 @@ def fit_sets(texts: Sequence[str], marks: Labels, seed: int) -> Callable[[Sequen
     tried = np.random.default_rng(seed).permutation(known)
     asked, learned = tried[::TRIED_SHARE], np.delete(tried, np.s_[::TRIED_SHARE])
 
-    def right(vectorizer: Callable[[], TfidfVectorizer], rows: Any, judged: Any) -> int:
+    def right(vectorizer: Vectorizer, rows: Rows, judged: Rows) -> int:
         said = _sets(vectorizer, texts, marks, rows, seed)([texts[at] for at in judged]) >= LIKELY
         return int((said & (marks[judged] > 0)).sum())
 
@@ -151,7 +152,7 @@ def fit_sets(texts: Sequence[str], marks: Labels, seed: int) -> Callable[[Sequen
 
 
 def _sets(
-    vectorizer: Callable[[], TfidfVectorizer], texts: Sequence[str], marks: Labels, rows: Any, seed: int
+    vectorizer: Vectorizer, texts: Sequence[str], marks: Labels, rows: Rows, seed: int
 ) -> Callable[[Sequence[str]], Floats]:
     """Fit one logistic regression for each label that some rows have and others have not; else its base rate."""
     terms = vectorizer()
@@ -175,10 +176,10 @@ def _sets(
 
 def _better(
     texts: Sequence[str],
-    known: NDArray[np.int64],
+    known: Rows,
     seed: int,
-    right: Callable[[Callable[[], TfidfVectorizer], Any, Any], int],
-) -> Callable[[], TfidfVectorizer]:
+    right: Callable[[Vectorizer, Rows, Rows], int],
+) -> Vectorizer:
     """Choose words or letters by the rows that each has right after learning from others.
 
     Where both have as many right, letters serve texts without spaces, and words all others.
@@ -208,7 +209,7 @@ def fit_nearest(
     if not len(known):
         raise ValueError("No training row has an answer; import gold, or have the teacher answer the rows.")
 
-    def right(vectorizer: Callable[[], TfidfVectorizer], learned: Any, asked: Any) -> int:
+    def right(vectorizer: Vectorizer, learned: Rows, asked: Rows) -> int:
         said = _nearest(vectorizer, texts, answers, learned)([texts[at] for at in asked])
         return sum(answers[at] == answer for at, answer in zip(asked, said, strict=True))
 
@@ -219,10 +220,10 @@ def fit_nearest(
 
 
 def _nearest(
-    vectorizer: Callable[[], TfidfVectorizer],
+    vectorizer: Vectorizer,
     texts: Sequence[str],
     answers: Sequence[str | None],
-    known: NDArray[np.int64],
+    known: Rows,
 ) -> Callable[[Sequence[str]], list[str]]:
     terms = vectorizer()
     rows = terms.fit_transform([texts[at] for at in known])

@@ -22,6 +22,7 @@ NO_PEFT = "LoRA needs peft; install it: `pip install 'distill-tui[lora]'`."
 CAUSAL = (StudentKind.CAUSAL, StudentKind.CAUSAL_LABELS)
 READERS = (StudentKind.STATIC, StudentKind.FROZEN, StudentKind.FOLDER)
 ALONE = "give alpha=0 to learn from its answers alone."
+Settings = Mapping[str, Any]  # of a model or tokenizer, as its folder holds them
 PROMPT = 1  # a prompt has at least one token besides its input
 
 
@@ -87,7 +88,7 @@ def _of_start(spec: Spec, start: Path) -> Iterator[str]:
             )
 
 
-def layers_problems(config: dict[str, Any], spec: Spec) -> Iterator[str]:
+def layers_problems(config: Settings, spec: Spec) -> Iterator[str]:
     """Yield why a student cannot start from layers of a teacher with this config.json."""
     if config.get("model_type") not in FAMILIES:
         yield (
@@ -121,19 +122,19 @@ def labels_problems(spec: Spec, labels: Sequence[str], teacher: Path) -> Iterato
         )
 
 
-def _missing(spec: Spec, config: dict[str, Any], name: str) -> Iterator[str]:
+def _missing(spec: Spec, config: Settings, name: str) -> Iterator[str]:
     there = _depth(config)
     absent = [layer for layer in spec.layers if there is not None and not 0 <= layer < there]
     if there is not None and absent:
         yield f"{name} has layers 0 to {there - 1}, and the spec asks for layer {absent[0]}; give others."
 
 
-def _depth(config: dict[str, Any]) -> int | None:
+def _depth(config: Settings) -> int | None:
     names = ("num_hidden_layers", "n_layers", "n_layer")
     return next((config[name] for name in names if isinstance(config.get(name), int)), None)
 
 
-def positions(config: dict[str, Any]) -> int | None:
+def positions(config: Settings) -> int | None:
     """Return the most tokens that a model reads at once by its config.json; None where it does not say so."""
     first = 2 if "roberta" in str(config.get("model_type")) else 0  # RoBERTa's family counts from 2
     found = config.get("max_position_embeddings", config.get("n_positions"))
@@ -172,7 +173,7 @@ def _vocabulary(folder: Path) -> dict[str, int]:
     return {**tokens, **{each["content"]: each["id"] for each in found.get("added_tokens", ())}}
 
 
-def _tokenizer(folder: Path) -> dict[str, Any]:
+def _tokenizer(folder: Path) -> Settings:
     path = folder / "tokenizer.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

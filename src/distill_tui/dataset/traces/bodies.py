@@ -12,6 +12,8 @@ from typing import Any
 from distill_tui.dataset.traces.messages import ASSISTANT, Message, ToolCall, compact, message_of, opened
 from distill_tui.teachers.usage import Usage, usage_in
 
+Body = Mapping[str, Any]  # a reply, or an object in it, as JSON holds it
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -49,7 +51,7 @@ def is_answer(body: object) -> bool:
     return found.message is not None or bool(found.finish)
 
 
-def object_at(value: object, *names: str) -> Mapping[str, Any]:
+def object_at(value: object, *names: str) -> Body:
     """Return the object at a path of names, JSON text opened on the way; empty where there is none."""
     for name in names:
         value = opened(value)
@@ -58,27 +60,27 @@ def object_at(value: object, *names: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def usage_of(body: Mapping[str, Any]) -> tuple[object, object]:
+def usage_of(body: Body) -> tuple[object, object]:
     """Return the tokens in and out that a body states, those of a cache among them."""
     found = _usage(body)
     return found.tokens_in, found.tokens_out
 
 
-def _usage(body: Mapping[str, Any]) -> Usage:
+def _usage(body: Body) -> Usage:
     return usage_in(object_at(body, "usage") or object_at(body, "usageMetadata"))
 
 
-def first(found: Mapping[str, Any], *names: str) -> Any:
+def first(found: Body, *names: str) -> Any:
     """Return the first of these entries that has a value."""
     return next((found[name] for name in names if found.get(name) not in (None, "")), None)
 
 
-def _listed(value: object) -> list[Mapping[str, Any]]:
+def _listed(value: object) -> list[Body]:
     found = opened(value)
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
-def _answer(body: Mapping[str, Any], message: Message | None, finish: object, model: object = None) -> Answer:
+def _answer(body: Body, message: Message | None, finish: object, model: object = None) -> Answer:
     used = _usage(body)
     named = model or body.get("model") or body.get("modelVersion") or ""
     created = first(body, "created", "created_at")
@@ -86,7 +88,7 @@ def _answer(body: Mapping[str, Any], message: Message | None, finish: object, mo
     return Answer(message, *about, cached=used.cached, written=used.written)
 
 
-def _chosen(body: Mapping[str, Any]) -> Answer | None:
+def _chosen(body: Body) -> Answer | None:
     """OpenAI chat and completions, and all that answer like them."""
     if not isinstance(opened(body.get("choices")), list):
         return None
@@ -103,7 +105,7 @@ def _chosen(body: Mapping[str, Any]) -> Answer | None:
     return _answer(body, message, choice.get("finish_reason"))
 
 
-def _responses(body: Mapping[str, Any]) -> Answer | None:
+def _responses(body: Body) -> Answer | None:
     """OpenAI Responses: a list of items, of which messages and function calls make the answer."""
     if body.get("object") != "response" and not (isinstance(body.get("output"), list) and "status" in body):
         return None
@@ -113,7 +115,7 @@ def _responses(body: Mapping[str, Any]) -> Answer | None:
     return _answer(body, _joined(read), finish)
 
 
-def _converse(body: Mapping[str, Any]) -> Answer | None:
+def _converse(body: Body) -> Answer | None:
     """Bedrock Converse."""
     said = object_at(body, "output", "message")
     if not said:
@@ -122,7 +124,7 @@ def _converse(body: Mapping[str, Any]) -> Answer | None:
     return Answer(**vars(found) | {"latency_ms": object_at(body, "metrics").get("latencyMs")})
 
 
-def _gemini(body: Mapping[str, Any]) -> Answer | None:
+def _gemini(body: Body) -> Answer | None:
     candidates = _listed(body.get("candidates"))
     if not candidates:
         return None
@@ -131,7 +133,7 @@ def _gemini(body: Mapping[str, Any]) -> Answer | None:
     return _answer(body, message, candidates[0].get("finishReason"))
 
 
-def _anthropic(body: Mapping[str, Any]) -> Answer | None:
+def _anthropic(body: Body) -> Answer | None:
     if "stop_reason" not in body and body.get("type") != "message":
         return None
     content = body.get("content")
@@ -148,7 +150,7 @@ def _joined(read: list[Message]) -> Message | None:
     return Message(ASSISTANT, text, tuple(call for each in read for call in each.calls), refusal=refusal)
 
 
-def _streamed(chunks: list[Mapping[str, Any]]) -> Answer:
+def _streamed(chunks: list[Body]) -> Answer:
     """Put the chunks of a stream together: OpenAI deltas, Anthropic events, Bedrock ConverseStream."""
     texts: list[str] = []
     tools: dict[object, list[str]] = {}
@@ -171,7 +173,7 @@ def _streamed(chunks: list[Mapping[str, Any]]) -> Answer:
     return Answer(message, finish, model, tokens_in, tokens_out, created, latency)
 
 
-def _deltas(chunk: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+def _deltas(chunk: Body) -> Iterator[tuple[str, str, object]]:
     """Yield (text, name of a tool that begins, key of the tool's arguments)."""
     for choice in _listed(chunk.get("choices"))[:1]:
         delta = object_at(choice, "delta")
@@ -195,7 +197,7 @@ def _deltas(chunk: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
         yield chunk["outputText"], "", None
 
 
-def _finish(chunk: Mapping[str, Any]) -> object:
+def _finish(chunk: Body) -> object:
     choices = _listed(chunk.get("choices"))
     return (
         (choices[0].get("finish_reason") if choices else None)
