@@ -48,6 +48,7 @@ def broken(folder: Path, *changes: tuple[str, str]) -> str:
     ("before", "after", "said"),
     [
         ('kind = "cost"', 'kind = "coast"', "plays.1.kind: input should be 'cost', 'latency'"),
+        ('kind = "cost"', 'kind = "cost"\nlevels = [1, 2]', "levels: input should be a valid string, not [1, 2]"),
         ("[plays.gate]", "[plays.gates]", "plays.1.gates: "),
         ("= 900000", '= "many"', "plays.1.worksheet: calls_per_month: “many” is not a number"),
         ("calls_per_month = 900000", "calls_per_month = 1", "plays.1.worksheet: "),  # the trigger fails

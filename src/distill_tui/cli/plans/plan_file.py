@@ -14,6 +14,7 @@ from typing import Any
 
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
 
 from distill_tui import tasks
 from distill_tui.dataset.readers import ColumnMapping, guess_mapping
@@ -195,9 +196,14 @@ def read(text: str, folder: Path) -> Plan:
     try:
         plan: Plan = TypeAdapter(with_config(strict)(Plan)).validate_python(values)
     except ValidationError as error:
-        found = (f"{_place(each['loc'])}: {each['msg'][:1].lower()}{each['msg'][1:]}" for each in error.errors())
-        raise BadPlan("\n".join(found)) from None
+        raise BadPlan("\n".join(map(_worded, error.errors()))) from None
     return replace(plan, folder=folder)
+
+
+def _worded(error: ErrorDetails) -> str:
+    """Word what pydantic found, with its place, and the value where that is of another type."""
+    value = f", not {str(error['input'])[:60]}" if error["type"].endswith(("_type", "_parsing")) else ""
+    return f"{_place(error['loc'])}: {error['msg'][:1].lower()}{error['msg'][1:]}{value}"
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -163,7 +163,7 @@ def runs(view: View, width: int) -> Lines:
         Column("SECONDS", 8, 1, right=True),
         Column("BY", 10, 3),
         Column("STARTED", 16, 4),
-        Column("LAST WORDS", 0, 5),
+        Column("LAST MESSAGE", 0, 5),
     )
     rows = []
     for run in reversed(view.dossier.runs):
