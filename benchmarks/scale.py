@@ -1,13 +1,15 @@
 """Short rows at size through the real commands: seconds, CPU and peak memory of each step, and how they grow.
 
     python benchmarks/scale.py [--rows 100000 300000 1000000] [--ahead 10000000] [--folder PATH]
-                               [--without-label | --only-label]
+                               [--without-label | --only-label] [--slurm SHARDS]
 
 Rows of a dozen words with gold, a segment and a time are imported, labelled by a tiny model on this machine, built
 (duplicates, splits, audit) and frozen by the commands that a driver types; then a page of rows is shown. Each command
 is a process of its own; its CPU and its peak memory are its own and its worker's. The last two columns compare with
 the size before: how the CPU of a row grew (1 is linear), and the bytes of memory for each further row. What `--ahead`
-rows would take is extrapolated from the last two sizes. At last near duplicates are compared with datasketch and rensa.
+rows would take is extrapolated from the last two sizes. With `--slurm` a Slurm that is started on this machine labels
+too, in so many jobs; what the jobs take is in the seconds only. At last near duplicates are compared with datasketch
+and rensa.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ import size
 from distill_tui.rules import data
 from distill_tui.rules.actor import Actor
 from distill_tui.store.project import Project
-from support import data_runs
+from distill_tui.terms import RunStatus
+from support import data_runs, slurm
 from support.training import made_teacher
 
 LIMIT = 4096  # MiB
@@ -45,6 +48,7 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--without-label", action="store_true", help="leave the labelling out: it takes the longest")
     which.add_argument("--only-label", action="store_true", help="only import and label")
+    parser.add_argument("--slurm", type=int, default=0, metavar="SHARDS", help="label on a real Slurm, in so many jobs")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}\n")
     print(
@@ -90,6 +94,22 @@ def steps(folder: Path, count: int, given: argparse.Namespace) -> Iterator[tuple
         data_runs.try_teacher(opened, 1, me, made_teacher(folder / "teacher", layers=1))
         opened.close()
         yield "label", size.measured(project, "label", "P-001")[:3]
+        if given.slurm:
+            with slurm.running(folder / "cluster"):
+                words = ("--on", "slurm", "--shards", str(given.slurm), "--slurm", "memory_gb=2")
+                (folder / "again").mkdir()
+                again = size.a_play(folder / "again" / "scale.distill", HELD_OUT)
+                size.measured(again, "import", "P-001", str(file))
+                opened = Project.open(again)
+                data_runs.try_teacher(opened, 1, me, folder / "teacher")
+                opened.close()
+                taken = size.measured(again, "label", "P-001", *words)[:3]
+                opened = Project.open(again)
+                run = opened.dossier(1).runs[-1]
+                opened.close()
+                if run.status is not RunStatus.FINISHED:
+                    raise SystemExit(run.message)
+                yield f"label, Slurm in {given.slurm} jobs", taken
     if given.only_label:
         return
     yield "build", size.measured(project, "data", "build", "P-001")[:3]
